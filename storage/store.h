@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Store: the partition logs of one shard in one log directory, with their shared journal, mover and checkpoints.
+ *
+ * Promise: an append whose op completes with STATUS_OK is on disk (flushed) and readable, and stays so, byte for byte
+ * and at its offset, whatever crashes. Appends of one partition complete in offset order. After a failed write or flush
+ * the disk is fenced: nothing is acknowledged any more, every op ends with STATUS_FENCED.
+ *
+ * Everything waits by an op struct that the caller owns; op->done is called once, from the loop, never inside the call.
+ * One store = one shard x one log directory; single-threaded like all of a shard. */
+#pragma once
+#include "base/env.h"
+#include "base/buf.h"
+#include "storage/types.h"
+
+struct store;
+struct partition;
+struct disk; /* what all shards share of one log directory: the fence word (disk.h) */
+
+struct store_config {
+    const char *dir;              /* the log directory */
+    uint64_t journal_bytes;       /* of this shard's ring when fully grown; default 1 GiB / shards */
+    uint64_t journal_first_bytes; /* size at first start; grows in the background; default 64 MiB */
+    uint64_t cache_bytes;         /* unmoved bytes and tail cache together */
+    uint32_t batch_bytes_max;     /* largest record batch accepted (Kafka's max.message.bytes), default 1 MiB + 12 */
+    uint64_t reserve_bytes;       /* below this much free disk space appends are refused; default 1 GiB or 5 % */
+    uint64_t segment_bytes;       /* Kafka's segment.bytes, default 1 GiB */
+    int64_t segment_ms;           /* Kafka's segment.ms, default 7 days */
+    int64_t stall_ms;             /* a write or flush older than this fences the disk (leat.disk.stall.ms) */
+    int64_t checkpoint_ms;        /* at least one checkpoint in this time while there are appends; default 30 s */
+    uint32_t files_max;           /* open segment files kept (LRU) */
+};
+
+void store_config_init(struct store_config *c); /* the defaults */
+
+/* Opens or creates the directory's part of this shard, replays every journal that falls to this shard, agrees with the
+ * other shards who owns what, re-homes. done(status): STATUS_OK, LOCKED (another process; after waiting), FORMAT (not a
+ * Leat directory, or of a newer version), READ_ONLY, NO_SPACE, DAMAGED, ...; store_open_error says it in a sentence.
+ * All shards of the process must open. */
+struct store_open {
+    void (*done)(struct store_open *op);
+    enum status status;
+    struct store *store; /* on STATUS_OK */
+    char error[512];     /* what, where, what to do */
+};
+void store_open(struct env *e, struct disk *disk, const struct store_config *c, struct store_open *op);
+
+/* Clean stop: appends are refused from now on; everything is moved and checkpointed, files cut to their length. */
+struct store_close {
+    void (*done)(struct store_close *op); /* the store is gone */
+    enum status status;
+};
+void store_close(struct store *s, struct store_close *op);
+
+/* Partitions. Names are topic names as Kafka allows them; identity is (topic id, partition number). */
+struct partition *store_find(struct store *s, struct topic_id id, int32_t number);
+struct partition *store_find_name(struct store *s, const char *topic, int32_t number);
+/* In the order of (topic name, number), for start-up listings. cursor starts NULL. */
+struct partition *store_next(struct store *s, const struct partition *cursor);
+
+struct partition_create {
+    void (*done)(struct partition_create *op);
+    enum status status; /* OK: durable. EXISTS (same id and number), INVALID_TOPIC, NO_SPACE, FENCED */
+    struct partition *partition;
+};
+void partition_create(struct store *s, const char *topic, struct topic_id id, int32_t number,
+                      struct partition_create *op);
+struct partition_delete {
+    void (*done)(struct partition_delete *op);
+    enum status status;
+};
+void partition_delete(struct partition *p, struct partition_delete *op); /* moves all, renames into the trash */
+
+const char *partition_topic(const struct partition *p);
+int32_t partition_number(const struct partition *p);
+struct topic_id partition_topic_id(const struct partition *p);
+int64_t partition_log_start(const struct partition *p);
+int64_t partition_high_watermark(const struct partition *p); /* exclusive; reads stop here */
+int64_t partition_log_end(const struct partition *p);        /* exclusive; accepted so far */
+int32_t partition_epoch(const struct partition *p);          /* current leader epoch */
+/* STATUS_OK; FENCED; DAMAGED while a damaged range is not accepted (reads of other ranges go on). */
+enum status partition_status(const struct partition *p);
+
+/* Append one record batch v2, validated already (protocol/batch.h). Base offset and leader epoch are assigned here, at
+ * once, in call order, in a copy: the caller's bytes are borrowed only during the call. Refusals complete too (from the
+ * loop): SEQUENCE_GAP, PRODUCER_FENCED, BATCH_TOO_LARGE, NO_SPACE, BUSY (memory or journal full: try again), FENCED,
+ * DAMAGED. A repeated idempotent batch completes with STATUS_OK, duplicate set and the first offset, once the original
+ * is below the high watermark. */
+struct partition_append {
+    void (*done)(struct partition_append *op);
+    enum status status;
+    bool duplicate;
+    int64_t base_offset, log_start;
+    int64_t log_append_time_ms;  /* -1: create time stands */
+    struct list_node in_waiters; /* store's own, as all below */
+    struct env *env;
+    int64_t wait_offset;
+};
+void partition_append(struct partition *p, const void *batch, uint32_t len, struct partition_append *op);
+
+/* Read whole batches from the one that contains `offset`, below the high watermark, up to max_bytes but at least one
+ * batch (KIP-74). The batches come as slices in order; the first may begin before `offset`. The slices hold refs: give
+ * them back with partition_read_release. OFFSET_OUT_OF_RANGE below log start or above the high watermark; DAMAGED for a
+ * range that is; at the high watermark: OK with no slices. */
+#define READ_SLICES_MAX 64
+struct partition_read {
+    void (*done)(struct partition_read *op);
+    enum status status;
+    int64_t high_watermark, log_start; /* of the same moment as the bytes */
+    uint32_t slice_count;
+    uint32_t bytes;
+    struct slice slices[READ_SLICES_MAX];
+    uint64_t impl[48];
+};
+void partition_read(struct partition *p, int64_t offset, uint32_t max_bytes, struct partition_read *op);
+void partition_read_release(struct partition_read *op); /* on the partition's shard */
+
+/* Called (once, then unlinked) when the high watermark passes `offset`, i.e. becomes > offset, or when the partition
+ * goes away. */
+struct partition_waiter {
+    struct list_node in_partition;
+    int64_t offset;
+    void (*wake)(struct partition_waiter *w);
+};
+void partition_wait(struct partition *p, struct partition_waiter *w);
+void partition_wait_cancel(struct partition_waiter *w);
+
+/* First offset whose record batch has max timestamp >= ms (Kafka's ListOffsets by time, to the batch); and
+ * the special times -1 latest, -2 earliest, -3 max timestamp. offset -1, timestamp -1: none. */
+struct partition_lookup {
+    void (*done)(struct partition_lookup *op);
+    enum status status;
+    int64_t offset, timestamp_ms;
+    int32_t epoch;
+    uint64_t impl[48];
+};
+void partition_lookup_time(struct partition *p, int64_t time_ms, struct partition_lookup *op);
+
+/* Replication and administration: a durable change, then done. */
+struct partition_change {
+    void (*done)(struct partition_change *op);
+    enum status status;
+    struct list_node in_waiters;
+    uint64_t impl[48];
+};
+/* New leader epoch, starts at the log end. INVALID if not above the current one. */
+void partition_epoch_start(struct partition *p, int32_t epoch, struct partition_change *op);
+/* Cut to `offset` (a batch boundary at or below is chosen). INVALID below the high watermark or the log start. */
+void partition_truncate(struct partition *p, int64_t offset, struct partition_change *op);
+/* Records below `offset` are gone. INVALID above the high watermark; a lower one than now changes nothing. */
+void partition_log_start_move(struct partition *p, int64_t offset, struct partition_change *op);
+/* Where an epoch ends here (KIP-279): largest epoch <= the asked one and the end offset of it; -1, -1 if unknown. */
+void partition_epoch_end(const struct partition *p, int32_t epoch, int32_t *ret_epoch, int64_t *ret_end);
