@@ -9,6 +9,7 @@ _Noreturn void check_failed(const char *file, int line, const char *func, const 
 
 /* Run once by check_failed before the abort, e.g. to dump the trace ring. */
 void check_set_dump(void (*dump)(void));
+void check_print(const char *line); /* for that hook: one line to standard error */
 
 #define CHECK(cond)                                                                                                    \
     do {                                                                                                               \

@@ -46,7 +46,7 @@ struct task { /* embedded in the operation's struct; found by container_of */
     struct runner *runner;
     struct mono_ns entered; /* when the current stage began */
     uint32_t pending_ops;   /* I/Os begun by this task and not yet complete (env.h) */
-    uint8_t stage;
+    uint8_t stage, next;    /* next: where a waiting task goes on; the wait belongs to `stage` */
     bool waiting;
     uint64_t id; /* for the trace; counts up per runner */
 };
@@ -58,7 +58,7 @@ void runner_destroy(struct runner *r);                            /* CHECKs that
 void task_start(struct runner *r, struct task *t, const struct flow *f, int first);
 /* The wait of a task is over: queue it. CHECKs that it waits. */
 void task_wake(struct task *t);
-bool task_active(const struct task *t); /* started and not done */
+bool task_active(const struct task *t); /* started and not done; t zeroed or once started */
 
 /* Runs ready tasks, at most `budget` stage calls; true if some are left. `now` stamps histograms. */
 bool runner_run(struct runner *r, struct mono_ns now, unsigned budget);
