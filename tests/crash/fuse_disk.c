@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -273,7 +274,7 @@ static void server_loop(struct server *s)
     }
 }
 
-static _Noreturn void server_run(struct fuse_disk *f, const char *dir, int ready_fd)
+static _Noreturn void server_run(struct fuse_disk *f, const char *dir, int outer_namespace, int ready_fd)
 {
     die_set_cleanup(NULL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -286,13 +287,15 @@ static _Noreturn void server_run(struct fuse_disk *f, const char *dir, int ready
     char options[128];
     snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", s.fd);
     if (mount("leat-crash", dir, "fuse.leat-crash", MS_NODEV | MS_NOSUID, options) < 0) die_errno("mounting FUSE");
+    if (setns(outer_namespace, CLONE_NEWNS) < 0) die_errno("leaving the mount namespace");
     if (write(ready_fd, "r", 1) != 1) die_errno("telling the driver");
     close(ready_fd);
     server_loop(&s);
     _exit(0);
 }
 
-struct fuse_disk *fuse_disk_start(struct vdisk *disk, struct blklog *log, const char *dir, int mark_fd, int close_fd)
+struct fuse_disk *fuse_disk_start(struct vdisk *disk, struct blklog *log, const char *dir, int outer_namespace,
+                                  int mark_fd, int close_fd)
 {
     struct fuse_disk *f = reserve(sizeof(*f));
     f->disk = disk;
@@ -307,7 +310,7 @@ struct fuse_disk *fuse_disk_start(struct vdisk *disk, struct blklog *log, const 
     if (f->pid == 0) {
         close(ready[0]);
         if (close_fd >= 0) close(close_fd);
-        server_run(f, dir, ready[1]);
+        server_run(f, dir, outer_namespace, ready[1]);
     }
     close(ready[1]);
     char byte;

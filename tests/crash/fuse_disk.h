@@ -18,7 +18,10 @@ struct fuse_disk {
     volatile bool marks_done; /* the server saw the end of the mark pipe */
 };
 
-/* Mounts at `dir` and starts the server. close_fd (or -1) is closed there. In shared memory; lives as long as we do. */
-struct fuse_disk *fuse_disk_start(struct vdisk *disk, struct blklog *log, const char *dir, int mark_fd, int close_fd);
+/* Mounts at `dir` and starts the server, which then moves to the mount namespace `outer_namespace` (a descriptor):
+ * would it be killed as the last process of ours, its exit would unmount what only it can serve, and hang for ever.
+ * close_fd (or -1) is closed there. In shared memory; lives as long as we do. */
+struct fuse_disk *fuse_disk_start(struct vdisk *disk, struct blklog *log, const char *dir, int outer_namespace,
+                                  int mark_fd, int close_fd);
 /* After the unmount: waits for the server's end, kills it if it does not come. */
 void fuse_disk_stop(struct fuse_disk *f);

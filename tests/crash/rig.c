@@ -39,13 +39,13 @@ static const struct {
     [RIG_EXT4] = {"ext4",
                   "ext4",
                   "",
-                  64ull << 20,
+                  128ull << 20,
                   {"mkfs.ext4", "-q", "-F", "-b", "4096", "-J", "size=4", "-m", "0", "-E",
                    "nodiscard,lazy_itable_init=0,lazy_journal_init=0"}},
     [RIG_EXT4_NOJOURNAL] = {"ext4-nojournal",
                             "ext4",
                             "",
-                            64ull << 20,
+                            128ull << 20,
                             {"mkfs.ext4", "-q", "-F", "-b", "4096", "-O", "^has_journal", "-m", "0", "-E",
                              "nodiscard,lazy_itable_init=0"}},
     /* 300 MiB with a 64 MiB log is the least that mkfs.xfs makes without tricks. nouuid: two workers mount copies. */
@@ -53,7 +53,7 @@ static const struct {
 };
 
 static char scratch[64];
-static int entered_pid;
+static int entered_pid, outer_namespace = -1;
 
 bool rig_fs_parse(const char *name, enum rig_fs *ret_fs)
 {
@@ -102,7 +102,8 @@ void rig_enter(void)
     setenv("PATH", path, 1);
     snprintf(scratch, sizeof(scratch), "/tmp/crashstates.XXXXXX");
     if (!mkdtemp(scratch)) die_errno("creating a directory in /tmp");
-    if (unshare(CLONE_NEWNS) < 0) die_errno("unshare");
+    outer_namespace = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    if (outer_namespace < 0 || unshare(CLONE_NEWNS) < 0) die_errno("entering a mount namespace");
     if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) die_errno("making mounts private");
     if (mount("leat-crash", scratch, "tmpfs", 0, "mode=0700") < 0) die_errno("mounting tmpfs");
     entered_pid = getpid();
@@ -159,7 +160,7 @@ void rig_open(struct rig *r, const char *name, enum rig_fs fs, struct vdisk *dis
     snprintf(r->fuse_dir, sizeof(r->fuse_dir), "%s/%s.fuse", scratch, name);
     snprintf(r->mount_dir, sizeof(r->mount_dir), "%s/%s.mnt", scratch, name);
     if (mkdir(r->fuse_dir, 0700) < 0 || mkdir(r->mount_dir, 0700) < 0) die_errno("mkdir");
-    r->server = fuse_disk_start(disk, log, r->fuse_dir, mark_fd, close_fd);
+    r->server = fuse_disk_start(disk, log, r->fuse_dir, outer_namespace, mark_fd, close_fd);
     char image[160];
     snprintf(image, sizeof(image), "%s/disk.img", r->fuse_dir);
     int file = open(image, O_RDWR | O_CLOEXEC);

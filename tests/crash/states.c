@@ -2,10 +2,11 @@
 /* Choice and make-up of crash states.
  *
  * Path: the points after the first mark are walked from the last to the first (of equal images the one with the most
- * marks is the strictest, so it is kept). Systematic states first: at every point just after a mark or just before a
- * flush nothing, everything, each write missing, each torn; at every write the plain prefix. If they exceed half of the
- * wanted count, a seeded sample of them is taken; random states at random points fill the rest. A log too short for the
- * wanted count gives fewer states; the caller says so. */
+ * marks is the strictest, so it is kept). First, at every point
+ * just after a mark or just before a flush, nothing and everything of the pending (a seeded sample, at most a quarter
+ * of the wanted count); then each pending write missing and each torn, and the plain prefix at every write (likewise a
+ * quarter); random states at random points fill the rest. A log too short for the wanted count gives fewer states; the
+ * caller says so. */
 #include "states.h"
 #include "util.h"
 #include <assert.h>
@@ -148,17 +149,26 @@ static uint32_t pending(const struct chooser *c, uint32_t point)
     return n;
 }
 
-static void add_systematic(struct chooser *c, uint32_t point)
+/* Just after a mark most is promised; just before a flush most is pending. */
+static bool is_sharp(const struct chooser *c, uint32_t point)
 {
-    uint32_t kind_before = c->log->entry[point - 1].kind;
-    bool at_end = point == c->log->count;
-    bool before_flush = !at_end && c->log->entry[point].kind == BLKLOG_FLUSH;
-    if (kind_before != BLKLOG_MARK && !before_flush && !at_end) {
+    if (point == c->log->count || c->log->entry[point].kind == BLKLOG_FLUSH) return true;
+    return c->log->entry[point - 1].kind == BLKLOG_MARK;
+}
+
+static void add_extremes(struct chooser *c, uint32_t point)
+{
+    if (!is_sharp(c, point)) return;
+    add(c, point, STATE_NONE, 0);
+    add(c, point, STATE_ALL, 0);
+}
+
+static void add_singles(struct chooser *c, uint32_t point)
+{
+    if (!is_sharp(c, point)) {
         if (is_block(&c->log->entry[point - 1])) add(c, point, STATE_ALL, 0);
         return;
     }
-    add(c, point, STATE_NONE, 0);
-    add(c, point, STATE_ALL, 0);
     uint32_t n = pending(c, point);
     for (uint32_t i = 0; i < n && i < POINT_WRITES_MAX; i++) {
         uint32_t nth = n <= POINT_WRITES_MAX ? i : (uint32_t)random_below(&c->rng, n);
@@ -175,16 +185,16 @@ static int by_point(const void *a, const void *b)
     return x->image < y->image ? -1 : x->image > y->image;
 }
 
-/* A seeded sample of `keep` of the first states, in place. */
-static void sample(struct chooser *c, uint32_t keep)
+/* Of the states from `first` on, a seeded sample of `keep` stays. */
+static void sample(struct chooser *c, uint32_t first, uint32_t keep)
 {
-    for (uint32_t i = 0; i < keep && i < c->count; i++) {
+    for (uint32_t i = first; i < first + keep && i < c->count; i++) {
         uint32_t k = i + (uint32_t)random_below(&c->rng, c->count - i);
         struct state other = c->state[k];
         c->state[k] = c->state[i];
         c->state[i] = other;
     }
-    if (c->count > keep) c->count = keep;
+    if (c->count > first + keep) c->count = first + keep;
 }
 
 static void chooser_init(struct chooser *c, const struct blklog *l, uint64_t seed)
@@ -204,8 +214,11 @@ uint32_t states_choose(const struct blklog *l, uint64_t seed, uint32_t count, st
 {
     struct chooser c;
     chooser_init(&c, l, seed);
-    for (uint32_t point = (uint32_t)l->count; point >= c.first_point; point--) add_systematic(&c, point);
-    if (c.count > count / 2) sample(&c, count / 2);
+    for (uint32_t point = (uint32_t)l->count; point >= c.first_point; point--) add_extremes(&c, point);
+    sample(&c, 0, (count + 3) / 4);
+    uint32_t extremes = c.count;
+    for (uint32_t point = (uint32_t)l->count; point >= c.first_point; point--) add_singles(&c, point);
+    sample(&c, extremes, (count + 3) / 4);
     uint64_t tries = c.first_point <= l->count ? (uint64_t)count * TRIES_PER_STATE : 0;
     for (; tries > 0 && c.count < count; tries--) {
         uint32_t point = c.first_point + (uint32_t)random_below(&c.rng, l->count - c.first_point + 1);
