@@ -97,8 +97,10 @@ struct io_op {
 
 struct timer { /* embedded in the owner */
     struct mono_ns deadline;
-    void (*fire)(struct timer *t); /* from the loop */
-    uint32_t heap_index;           /* env's own; 0: not armed */
+    void (*fire)(struct timer *t);     /* from the loop */
+    struct timer *child, *next, *prev; /* env's own, from here on: pairing heap */
+    uint64_t seq;                      /* order of arming: equal deadlines fire in it */
+    bool armed;
 };
 
 struct msg { /* to another shard of the same process; embedded in the owner, who must not touch it until it comes back
@@ -140,14 +142,15 @@ struct env {
     struct list completed; /* io_ops to run */
     struct msg *inbox_head, *inbox_tail;
     struct list hooks;
-    struct timer **timers; /* heap by (deadline, arming order) */
-    uint32_t timer_count, timer_capacity;
+    struct timer *timers; /* root of the heap by (deadline, arming order) */
+    uint64_t timer_seq;
     bool stop; /* set by env_stop: env_run returns after this turn */
     uint32_t ops_in_flight;
     void *user; /* the shard's root object */
 };
 
-/* Shared by both implementations (env.c). The implementation fills ops, shard.., mem, runner before or after. */
+/* Shared by both implementations (env.c). The implementation fills shard.., runner, dio_align, user and, before any
+ * code of the shard runs, now; env_init leaves them alone. env_deinit CHECKs that nothing is in flight. */
 void env_init(struct env *e, const struct env_ops *ops, struct mem *mem, struct trace *trace);
 void env_deinit(struct env *e);
 
@@ -174,11 +177,12 @@ void env_stop(struct env *e);
 void env_turn(struct env *e, struct mono_ns deadline);
 /* Turns until env_stop. */
 void env_run(struct env *e);
-/* True if a turn would have work without waiting (the simulator asks). */
+/* True if a turn would have work without waiting (the simulator asks); timers as of the last turn's now. */
 bool env_has_work(const struct env *e);
 /* Deadline of the earliest timer, INT64_MAX if none. */
 struct mono_ns env_next_deadline(const struct env *e);
 
-/* For the implementations: op has its status and result. `more` stays true for multishot ops that go on. */
+/* For the implementations: op has its status and result. `more` stays true for multishot ops that go on; an event that
+ * comes while the op's last one has not run yet (in_env is linked) must be held back until it has. */
 void env_complete(struct env *e, struct io_op *op, enum status status, int64_t result, bool more);
 void env_deliver(struct env *e, struct msg *m);
