@@ -25,7 +25,7 @@ struct runner {
     struct trace *trace;
     struct list ready, all, flows;
     struct task *running; /* whose stage function runs now */
-    struct mono_ns now;   /* of the current or last runner_run */
+    struct mono_ns now;   /* of the current or last runner_run: starts and wakes between two runs carry the older */
     uint64_t last_id;
 };
 
@@ -52,6 +52,8 @@ void runner_destroy(struct runner *r)
     }
     mem_free(r->mem, MEM_CONTROL, r, sizeof *r);
 }
+
+static const struct mono_ns NOT_YET = {INT64_MIN};
 
 static struct flow_stats *find_flow(const struct runner *r, const struct flow *f)
 {
@@ -95,7 +97,7 @@ void task_start(struct runner *r, struct task *t, const struct flow *f, int firs
     CHECK(f->count <= STAGE_MAX && first >= 0 && first < f->count);
     t->flow = f;
     t->runner = r;
-    t->entered = r->now;
+    t->entered = NOT_YET; /* r->now may be a whole wait old: the first run stamps it */
     t->pending_ops = 0;
     t->stage = t->next = (uint8_t)first;
     t->waiting = false;
@@ -129,6 +131,7 @@ static void enter_stage(struct runner *r, struct task *t, unsigned next)
 
 static void run_stage(struct runner *r, struct task *t)
 {
+    if (t->entered.v == NOT_YET.v) t->entered = r->now;
     if (t->next != t->stage) enter_stage(r, t, t->next);
     /* Copies: the task may be gone, or started anew, when the function returns STAGE_DONE. */
     const struct flow *f = t->flow;
@@ -181,6 +184,7 @@ void runner_stuck(struct runner *r, struct mono_ns now, int64_t age_ns,
 {
     list_each (n, &r->all) {
         const struct task *t = container_of(n, struct task, in_all);
+        if (t->entered.v == NOT_YET.v) continue;
         int64_t age = now.v - t->entered.v;
         if (age > age_ns) fn(t, age, arg);
     }

@@ -44,7 +44,7 @@ struct task { /* embedded in the operation's struct; found by container_of */
     struct list_node in_all; /* every started task, to find stuck ones */
     const struct flow *flow;
     struct runner *runner;
-    struct mono_ns entered; /* when the current stage began */
+    struct mono_ns entered; /* when the current stage first ran or was stepped into */
     uint32_t pending_ops;   /* I/Os begun by this task and not yet complete (env.h) */
     uint8_t stage, next;    /* next: where a waiting task goes on; the wait belongs to `stage` */
     bool waiting;
