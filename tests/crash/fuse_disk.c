@@ -305,13 +305,14 @@ struct fuse_disk *fuse_disk_start(struct vdisk *disk, struct blklog *log, const 
     if (pipe2(ready, O_CLOEXEC) < 0) die_errno("pipe");
     if (mark_fd >= 0 && fcntl(mark_fd, F_SETFL, O_NONBLOCK) < 0) die_errno("fcntl");
     fflush(NULL);
-    f->pid = fork();
-    if (f->pid < 0) die_errno("fork");
-    if (f->pid == 0) {
+    pid_t pid = fork(); /* not into *f: the child shares it and would write its zero there */
+    if (pid < 0) die_errno("fork");
+    if (pid == 0) {
         close(ready[0]);
         if (close_fd >= 0) close(close_fd);
         server_run(f, dir, outer_namespace, ready[1]);
     }
+    f->pid = pid;
     close(ready[1]);
     char byte;
     if (read(ready[0], &byte, 1) != 1) die("the FUSE server did not start");
