@@ -44,5 +44,6 @@ void trace_format(const struct trace_record *r, char *line, size_t size);
 /* Oldest to newest. */
 void trace_print(const struct trace *t, void (*line)(const char *text, void *arg), void *arg);
 
-/* CHECK will print this trace from now on (up to 256 of them, one per shard; more are left out). Any thread. */
+/* CHECK will print this trace from now on (up to 256 of them, one per shard; more are left out). Any thread. Not for
+ * traces whose memory is abandoned (mem_abandon): only trace_destroy unregisters. */
 void trace_dump_on_check(struct trace *t);

@@ -172,6 +172,36 @@ static void the_ring_keeps_the_last(void)
     mem_destroy(m);
 }
 
-TEST_MAIN("stage", {"a task walks its table", a_task_walks_its_table},
+static uint64_t hash_of(struct trace_record record)
+{
+    struct mem *m = mem_create(10 << 20);
+    struct trace *t = trace_create(m, 4);
+    trace_add(t, &record);
+    uint64_t hash = trace_hash(t);
+    trace_destroy(t);
+    mem_destroy(m);
+    return hash;
+}
+
+static void the_hash_covers_each_field(void)
+{
+    struct trace_record base = {.name = "n"}, changed[8];
+    for (int i = 0; i < 8; i++) changed[i] = base;
+    changed[0].time.v = 1;
+    changed[1].task = 1;
+    changed[2].a = 1;
+    changed[3].b = 1;
+    changed[4].name = "m";
+    changed[5].stage_name = "n";
+    changed[6].kind = TRACE_STAGE;
+    changed[7].stage = 1;
+    for (int i = 0; i < 8; i++) {
+        ASSERT(hash_of(changed[i]) != hash_of(base));
+        for (int j = 0; j < i; j++) ASSERT(hash_of(changed[i]) != hash_of(changed[j]));
+    }
+}
+
+TEST_MAIN("stage", {"the hash covers each field", the_hash_covers_each_field},
+          {"a task walks its table", a_task_walks_its_table},
           {"bugs abort and dump the trace", bugs_abort_with_the_trace},
           {"the ring keeps the last records", the_ring_keeps_the_last})
