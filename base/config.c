@@ -4,6 +4,7 @@
  *
  * Happy path: each source ends in set(): find the key, parse the value, keep it with its rank unless a higher source
  * has spoken. Failure modes: an unknown key or a bad value: an error with place, key and what would be right. */
+#include "base/config.h"
 #include "base/config_impl.h"
 #include "base/bytes.h"
 #include "base/check.h"
