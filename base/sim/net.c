@@ -305,7 +305,7 @@ static void recv_try(struct sim_sock *k)
 static void got_push(struct sim_sock *k, const void *data, uint32_t len)
 {
     if (k->got_at + k->got_len + len > k->got_capacity) {
-        memmove(k->got, k->got + k->got_at, k->got_len);
+        if (k->got_len > 0) memmove(k->got, k->got + k->got_at, k->got_len);
         k->got_at = 0;
         if (k->got_len + len > k->got_capacity) {
             k->got_capacity = MAX(k->got_capacity * 2, k->got_len + len);

@@ -155,6 +155,7 @@ struct script {
 
 static void script_run(struct sim *s, struct sim_event *ev)
 {
+    (void)s;
     struct script *sc = container_of(ev, struct script, event);
     sc->fn(sc->arg);
     free(sc);
