@@ -62,76 +62,21 @@ struct sim_sock {
     bool fin_got, reset, shut, closed, silent;
 };
 
-static const struct sim_link link_defaults = {.min_ns = 50 * NS_PER_US,
-                                              .mean_ns = 50 * NS_PER_US,
-                                              .window_bytes = 256 * 1024,
-                                              .short_ppm = 20000,
-                                              .fragment_ppm = 100000};
-
-/* ---- links ---- */
-static struct sim_link *link_of(const struct sim_machine *from, const struct sim_machine *to)
-{
-    struct sim_machine *m = (struct sim_machine *)(uintptr_t)from; /* filled on first use */
-    if (to->id >= m->link_count) {
-        uint32_t n = m->sim->machine_count;
-        m->links = realloc(m->links, n * sizeof(struct sim_link));
-        CHECK(m->links != NULL);
-        for (uint32_t k = m->link_count; k < n; k++) {
-            m->links[k] = link_defaults;
-            if (k == m->id) m->links[k].min_ns = m->links[k].mean_ns = 5 * NS_PER_US;
-        }
-        m->link_count = n;
-    }
-    return &m->links[to->id];
-}
-
+/* ---- the wire ---- */
 static void wire_start(struct sim_sock *k)
 {
     struct list_node *n = list_first(&k->wire);
     if (n == NULL || k->arrive.heap_index != 0) return;
-    if (k->peer != NULL && link_of(k->peer->machine, k->machine)->cut) return; /* resumes when healed */
+    if (k->peer != NULL && sim_link_of(k->peer->machine, k->machine)->cut) return; /* resumes when healed */
     sim_schedule(k->sim, &k->arrive, container_of(n, struct parcel, in_wire)->arrival);
 }
 
-static void link_changed(struct sim_machine *from, struct sim_machine *to)
+void sim_net_link_changed(struct sim_machine *from, struct sim_machine *to)
 {
     list_each (n, &from->sim->socks) {
         struct sim_sock *k = container_of(n, struct sim_sock, in_world);
         if (k->peer != NULL && k->machine == to && k->peer->machine == from) wire_start(k);
     }
-}
-
-void sim_link_set(struct sim_machine *from, struct sim_machine *to, const struct sim_link *link)
-{
-    struct sim_link *l = link_of(from, to);
-    bool inside = from == to;
-    *l = *link;
-    if (l->min_ns == 0) l->min_ns = inside ? 5 * NS_PER_US : link_defaults.min_ns;
-    if (l->mean_ns == 0) l->mean_ns = inside ? 5 * NS_PER_US : link_defaults.mean_ns;
-    if (l->window_bytes == 0) l->window_bytes = link_defaults.window_bytes;
-    link_changed(from, to);
-}
-
-struct sim_link sim_link_get(const struct sim_machine *from, const struct sim_machine *to)
-{
-    return *link_of(from, to);
-}
-
-void sim_link_cut(struct sim_machine *from, struct sim_machine *to, bool cut)
-{
-    link_of(from, to)->cut = cut;
-    link_changed(from, to);
-}
-
-void sim_partition(struct sim_machine *a, struct sim_machine *b, bool cut)
-{
-    sim_link_cut(a, b, cut);
-    sim_link_cut(b, a, cut);
-}
-
-static int64_t link_delay(struct sim *s, const struct sim_link *l)
-{
-    return l->min_ns + sim_exp(&s->net, l->mean_ns);
 }
 
 /* ---- ops ---- */
@@ -246,12 +191,12 @@ static void parcel_send(struct sim_sock *from, enum parcel_kind kind, uint32_t l
         free(p);
         return;
     }
-    const struct sim_link *l = link_of(from->machine, to->machine);
+    const struct sim_link *l = sim_link_of(from->machine, to->machine);
     if (p == NULL) p = sim_alloc(sizeof *p);
     p->kind = kind;
     p->len = len;
     int64_t travel = l->bytes_per_s == 0 ? 0 : (int64_t)((uint64_t)len * (uint64_t)NS_PER_S / l->bytes_per_s);
-    p->arrival = to->last_arrival = MAX(to->last_arrival, s->now + link_delay(s, l)) + travel;
+    p->arrival = to->last_arrival = MAX(to->last_arrival, s->now + sim_link_delay(s, l)) + travel;
     to->wire_bytes += len;
     list_push_back(&to->wire, &p->in_wire);
     wire_start(to);
@@ -279,7 +224,7 @@ static void recv_try(struct sim_sock *k)
         return;
     }
     uint32_t n = MIN(k->got_len, RECV_MAX);
-    if (k->peer != NULL && sim_chance(&s->net, link_of(k->peer->machine, k->machine)->fragment_ppm)) {
+    if (k->peer != NULL && sim_chance(&s->net, sim_link_of(k->peer->machine, k->machine)->fragment_ppm)) {
         n = 1 + (uint32_t)prng_below(&s->net, n);
         s->counters.fragments++;
     }
@@ -329,7 +274,7 @@ static void sock_reset(struct sim_sock *k)
 static void arrive_run(struct sim *s, struct sim_event *ev)
 {
     struct sim_sock *k = container_of(ev, struct sim_sock, arrive);
-    if (k->peer != NULL && link_of(k->peer->machine, k->machine)->cut) return;
+    if (k->peer != NULL && sim_link_of(k->peer->machine, k->machine)->cut) return;
     struct parcel *p = container_of(list_pop_front(&k->wire), struct parcel, in_wire);
     k->wire_bytes -= p->len;
     sim_mix(s, (uint64_t)k->id << 32 ^ (uint64_t)p->kind << 28 ^ p->len);
@@ -384,7 +329,7 @@ static bool send_try(struct sim_sock *k, struct net_op *no)
         op_end_soon(no, no->cancel ? STATUS_CANCELED : STATUS_CLOSED, 0);
         return true;
     }
-    const struct sim_link *l = link_of(k->machine, k->peer->machine);
+    const struct sim_link *l = sim_link_of(k->machine, k->peer->machine);
     uint32_t used = k->peer->wire_bytes + k->peer->got_len, room = used >= l->window_bytes ? 0 : l->window_bytes - used;
     if (room == 0) return false;
     uint32_t n = (uint32_t)MIN(total, (uint64_t)room);
@@ -423,22 +368,6 @@ static uint16_t port_of(const char *address, size_t *ret_host_len)
     return (uint16_t)strtoul(colon + 1, NULL, 10);
 }
 
-static bool host_is(const char *host, size_t len, const char *name)
-{
-    if (len >= 2 && host[0] == '[' && host[len - 1] == ']') host++, len -= 2;
-    return strlen(name) == len && memcmp(host, name, len) == 0;
-}
-
-static struct sim_machine *machine_by_host(struct sim_machine *self, const char *host, size_t len)
-{
-    static const char *const own[] = {"127.0.0.1", "::1", "localhost", "0.0.0.0", "::"};
-    for (size_t n = 0; n < COUNT_OF(own); n++)
-        if (host_is(host, len, own[n])) return self;
-    for (uint32_t n = 0; n < self->sim->machine_count; n++)
-        if (host_is(host, len, self->sim->machines[n]->host)) return self->sim->machines[n];
-    return NULL;
-}
-
 static struct sim_sock *listener_pick(struct sim_machine *m, uint16_t port)
 {
     struct sim_sock *picked = NULL;
@@ -454,7 +383,7 @@ static struct sim_sock *listener_pick(struct sim_machine *m, uint16_t port)
 enum status sim_net_listen(struct sim_shard *sh, const char *host, uint16_t port, int32_t *ret_sock, uint16_t *ret_port)
 {
     struct sim_machine *m = sh->machine;
-    if (machine_by_host(m, host, strlen(host)) != m) return STATUS_INVALID; /* not an address of this machine */
+    if (sim_machine_by_host(m, host, strlen(host)) != m) return STATUS_INVALID; /* not an address of this machine */
     if (port == 0)
         for (port = FIRST_FREE_PORT; listener_pick(m, port) != NULL;) port++;
     struct sim_sock *k = sock_create(m, sh);
@@ -494,8 +423,8 @@ static void connect_run(struct sim *s, struct sim_event *ev)
     struct sim_machine *from = no->shard->machine;
     size_t host_len;
     uint16_t port = port_of(no->op->path, &host_len);
-    struct sim_machine *to = machine_by_host(from, no->op->path, host_len);
-    if (to == NULL || !to->powered || link_of(from, to)->cut || link_of(to, from)->cut) {
+    struct sim_machine *to = sim_machine_by_host(from, no->op->path, host_len);
+    if (to == NULL || !to->powered || sim_link_of(from, to)->cut || sim_link_of(to, from)->cut) {
         no->tries++; /* as the kernel does it: tries after 1, 2, 4 s, then it gives up */
         if (no->tries > 3)
             op_end(no, STATUS_TIMED_OUT, 0);
@@ -503,7 +432,7 @@ static void connect_run(struct sim *s, struct sim_event *ev)
             sim_schedule(s, &no->event, s->now + (NS_PER_S << (no->tries - 1)));
         return;
     }
-    int64_t back = link_delay(s, link_of(to, from));
+    int64_t back = sim_link_delay(s, sim_link_of(to, from));
     struct sim_sock *l = listener_pick(to, port);
     no->event.run = op_end_event;
     no->status = STATUS_REFUSED;

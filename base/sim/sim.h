@@ -129,7 +129,7 @@ enum sim_fault {
                             dirty piece is lost or written, all are marked clean, the cache may go back to the disk */
     SIM_FAULT_NO_SPACE,  /* STATUS_NO_SPACE */
     SIM_FAULT_READ_ONLY, /* STATUS_READ_ONLY */
-    SIM_FAULT_TOO_MANY,  /* IO_OPEN, IO_CONNECT: STATUS_TOO_MANY_FILES */
+    SIM_FAULT_TOO_MANY,  /* IO_OPEN: STATUS_TOO_MANY_FILES */
     SIM_FAULT_SHORT,     /* read, write: fewer bytes than asked (IO_DIRECT: still whole 4 KiB), at least one unit */
     SIM_FAULT_FLIP_READ, /* read: one bit differs, once */
     SIM_FAULT_FLIP_REST, /* write: one bit of it is stored wrong; read: one bit of the range rots first */

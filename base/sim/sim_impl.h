@@ -230,7 +230,12 @@ void sim_io_power(struct sim_machine *m); /* orphans become volatile writes, or 
 void sim_orphans_drop(struct sim_machine *m);
 uint64_t sim_path_hash(const char *path);
 
-/* net.c */
+/* link.c, net.c */
+struct sim_link *sim_link_of(const struct sim_machine *from, const struct sim_machine *to);
+int64_t sim_link_delay(struct sim *s, const struct sim_link *l);
+/* len bytes of host; loopback and any: self. NULL: nobody has it. */
+struct sim_machine *sim_machine_by_host(struct sim_machine *self, const char *host, size_t len);
+void sim_net_link_changed(struct sim_machine *from, struct sim_machine *to);
 void sim_net_submit(struct sim_shard *sh, struct io_op *op);
 void sim_net_cancel(struct sim_shard *sh, struct io_op *op);
 enum status sim_net_listen(struct sim_shard *sh, const char *host, uint16_t port, int32_t *ret_sock,
