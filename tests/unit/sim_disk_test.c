@@ -357,7 +357,35 @@ static void disk_is_rolled_back_and_wiped(void)
     sim_destroy(w.sim);
 }
 
-TEST_MAIN("sim_disk", {"synced bytes survive a power cut", synced_bytes_survive},
+static void dsync_may_be_a_device_flush(void)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct world w = world_create(seed, &(struct sim_machine_config){.dsync_flushes = true});
+        int32_t f = zeroed_file(&w, "/a", 4, IO_DIRECT), g = zeroed_file(&w, "/b", 4, IO_DIRECT);
+        ASSERT_EQ(write_bytes(w.sim, w.e, g, 0, 5, BLOCK, 0), STATUS_OK);
+        ASSERT_EQ(write_bytes(w.sim, w.e, f, BLOCK, 7, BLOCK, IO_DSYNC), STATUS_OK);
+        sim_kill(w.m, SIM_POWER);
+        ASSERT_EQ(count_bytes(w.m, "/b", 4 * BLOCK, 5), BLOCK);
+        sim_destroy(w.sim);
+    }
+}
+
+static void syncfs_covers_everything(void)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct world w = world_create(seed, &strengths[1]);
+        int32_t f = open_file(w.sim, w.e, "/a", IO_CREATE), g = open_file(w.sim, w.e, "/b", IO_CREATE);
+        ASSERT_EQ(write_bytes(w.sim, w.e, g, 0, 5, 100, 0), STATUS_OK);
+        ASSERT_EQ(file_op(w.sim, w.e, IO_SYNC_FS, f), STATUS_OK);
+        sim_kill(w.m, SIM_POWER);
+        ASSERT_EQ(count_bytes(w.m, "/b", 100, 5), 100);
+        sim_destroy(w.sim);
+    }
+}
+
+TEST_MAIN("sim_disk", {"a DSYNC write may be a device flush", dsync_may_be_a_device_flush},
+          {"syncfs covers everything", syncfs_covers_everything},
+          {"synced bytes survive a power cut", synced_bytes_survive},
           {"a DSYNC write survives, others beside it may not", dsync_write_survives_alone},
           {"unsynced bytes are kept, lost or torn", unsynced_bytes_are_kept_lost_or_torn},
           {"a flush covers direct writes in place only", flush_covers_direct_writes_in_place_only},

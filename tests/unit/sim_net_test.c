@@ -261,7 +261,36 @@ static void ops_are_cancelled(void)
     net_destroy(&n);
 }
 
-TEST_MAIN("sim_net", {"bytes arrive in order, cut anywhere", bytes_arrive_in_order_cut_anywhere},
+static void bandwidth_takes_time(void)
+{
+    struct net n;
+    net_create(&n, 9);
+    sim_link_set(n.a, n.b, &(struct sim_link){.bytes_per_s = 1000000});
+    ASSERT_EQ(net_connect(&n), STATUS_OK);
+    end_send(&n.client, 1000000);
+    run_ms(&n, 500);
+    ASSERT(n.server.got > 100000 && n.server.got < 600000);
+    run_ms(&n, 1000);
+    ASSERT_EQ(n.server.got, 1000000);
+    net_destroy(&n);
+}
+
+static void connections_are_lost_by_chance(void)
+{
+    struct net n;
+    net_create(&n, 10);
+    sim_link_set(n.a, n.b, &(struct sim_link){.reset_ppm = 1000000});
+    ASSERT_EQ(net_connect(&n), STATUS_OK);
+    end_send(&n.client, 10);
+    run_ms(&n, 100);
+    ASSERT_EQ(n.client.send_status, STATUS_CLOSED);
+    ASSERT(n.server.over && n.server.recv_status == STATUS_CLOSED);
+    net_destroy(&n);
+}
+
+TEST_MAIN("sim_net", {"bandwidth takes time", bandwidth_takes_time},
+          {"connections are lost by chance", connections_are_lost_by_chance},
+          {"bytes arrive in order, cut anywhere", bytes_arrive_in_order_cut_anywhere},
           {"refused or timed out", nobody_listens_nobody_answers},
           {"a partition holds bytes, one way", partition_holds_bytes_one_way},
           {"a full window holds the sender", full_window_holds_the_sender},
