@@ -27,16 +27,17 @@ def main():
     seconds = {}
     passed, failed, skipped = 0, 0, 0
     for entry in entries:
-        suite = entry["suite"][0].split(":")[-1] if entry.get("suite") else "-"
+        suite, _, name = entry["name"].rpartition(" / ")  # "leat:unit / base"
+        suite = suite.split(":")[-1] or "-"
         seconds[suite] = seconds.get(suite, 0.0) + entry["duration"]
         if entry["result"] in PASSED:
             passed += 1
         elif entry["result"] == "SKIP":
             skipped += 1
-            print(f"SKIPPED {entry['name']}: {reason_of(entry)}")
+            print(f"SKIPPED {suite}/{name}: {reason_of(entry)}")
         else:
             failed += 1
-            print(f"FAILED  {entry['name']}: {entry['result']}")
+            print(f"FAILED  {suite}/{name}: {entry['result']}")
     for suite in sorted(seconds):
         print(f"suite {suite}: {seconds[suite]:.1f} s of test time")
     if meson_code != 0 and failed == 0:
