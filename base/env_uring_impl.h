@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Inside of the real env, without liburing: env_uring.c (the ring), env_uring_worker.c (blocking calls),
+ * env_uring_shards.c (threads, mailboxes, signals), env_uring_net.c (sockets without the ring). */
+#pragma once
+#include "base/env_uring.h"
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+enum status status_from_errno(int err); /* the one table; err > 0 */
+
+/* ---- worker: one thread, calls in submission order. Uses op->impl[OP_NEXT..OP_RESULT]. ---- */
+enum op_slot { OP_FLAGS, OP_NEXT, OP_STATUS, OP_RESULT };
+
+struct op_queue {
+    struct io_op *head, *tail;
+};
+
+struct worker {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+    struct op_queue todo, finished; /* under lock */
+    atomic_bool any_finished;
+    bool stop; /* under lock */
+    int wake_fd;
+    atomic_ullong direct_refused;
+};
+
+enum status worker_start(struct worker *w, int wake_fd) MUST_CHECK;
+void worker_stop(struct worker *w); /* runs what is queued, then joins */
+void worker_submit(struct worker *w, struct io_op *op);
+struct io_op *worker_take_finished(struct worker *w); /* list by op_next, NULL if none */
+struct io_op *op_next(const struct io_op *op);
+
+/* ---- sockets ---- */
+enum status net_listen(const char *host, uint16_t port, int32_t *ret_sock, uint16_t *ret_port);
+/* "1.2.3.4:9092" or "[::1]:9092". */
+enum status net_address(const char *text, struct sockaddr_in6 *ret_address, socklen_t *ret_len) MUST_CHECK;
+void net_nodelay(int sock);
+
+/* ---- shards ---- */
+#define MAILBOX_SLOTS 1024u
+
+struct mailbox { /* single producer, single consumer; slots between head and tail are the consumer's */
+    _Alignas(64) atomic_uint tail;
+    _Alignas(64) atomic_uint head;
+    struct msg *slots[MAILBOX_SLOTS];
+    /* the sender's alone: what found the ring full, in order */
+    _Alignas(64) struct msg *over_head;
+    struct msg *over_tail;
+};
+
+struct shard_port { /* what other threads may touch of a shard */
+    _Alignas(64) atomic_bool asleep;
+    atomic_uint signals; /* bit set of signal_index */
+    int wake_fd;
+};
+
+struct shard_group {
+    uint32_t count;
+    struct mailbox *boxes;    /* from * count + to */
+    struct shard_port *ports; /* count */
+    const struct env_uring_config *config;
+};
+
+#define SIGNALS 3
+extern const int handled_signals[SIGNALS];
+
+enum status group_init(struct shard_group *g, const struct env_uring_config *config, uint32_t count) MUST_CHECK;
+void group_deinit(struct shard_group *g);
+void group_post(struct shard_group *g, uint32_t from, uint32_t to, struct msg *m);
+bool group_flush(struct shard_group *g, uint32_t from); /* true if messages are left over */
+void group_wake(struct shard_group *g, uint32_t from, uint64_t *dirty);
+bool group_drain(struct shard_group *g, struct env *to); /* true if any message was delivered */
+bool group_pending(const struct shard_group *g, uint32_t to);
+
+/* env_uring.c */
+enum status uring_create(struct shard_group *g, uint32_t shard, struct env **ret_env, char ret_error[256]) MUST_CHECK;
+void uring_destroy(struct env *e);
