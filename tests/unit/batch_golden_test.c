@@ -180,7 +180,20 @@ static void B7_no_cut_passes(void)
     no_cut_passes("mixed_gzip");
 }
 
-/* The CRC made right again, so that the decoders see the damage: any answer but a crash or a leak. */
+static bool lists_as(struct mem *mem, const char *data, size_t len, const char *want)
+{
+    char *got = NULL;
+    size_t got_len;
+    FILE *f = open_memstream(&got, &got_len);
+    enum status s = batch_list(f, mem, data, len);
+    fclose(f);
+    bool same = s == STATUS_OK && strcmp(got, want) == 0;
+    free(got);
+    return same;
+}
+
+/* The CRC made right again, so that the decoders see the damage: any answer but a crash or a leak. With gzip's own CRC:
+ * refused, or the same records (padding bits, another way to say the same). */
 static void B12_damage_behind_a_right_crc_is_survived(void)
 {
     struct mem *mem = mem_create(64u << 20);
@@ -188,27 +201,25 @@ static void B12_damage_behind_a_right_crc_is_survived(void)
     batch_limits_init(&limits, T_MS);
     limits.after_max_ms = 1000000000;
     const char *names[] = {"mixed_none", "mixed_gzip", "mixed_snappy", "mixed_lz4", "mixed_zstd"};
-    size_t gzip_deflated = BATCH_HEADER_BYTES + 10; /* from here on gzip's own CRC sees all but up to 7 padding bits */
-    int unseen = 0;
+    const size_t gzip_deflated = BATCH_HEADER_BYTES + 10; /* from here on */
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        char *data;
+        char *data, *want;
         size_t len = file_read(dir(), names[i], ".bin", &data);
-        struct batch_info golden_info;
-        ASSERT_EQ(batch_parse(data, len, &golden_info), STATUS_OK);
+        file_read(dir(), names[i], ".txt", &want);
         for (size_t bit = 21 * 8; bit < MIN(len, (size_t)700) * 8; bit++) {
             struct batch_info info;
             struct batch_fault fault = {.text = NULL};
             data[bit / 8] = (char)(data[bit / 8] ^ 1 << bit % 8);
-            uint32_t crc = crc32c(0, data + 21, len - 21);
-            store_be32(data + 17, crc);
+            store_be32(data + 17, crc32c(0, data + 21, len - 21));
             enum status s = batch_validate(data, len, &limits, mem, &info, &fault);
             if (s != STATUS_OK) ASSERT(fault.text != NULL);
-            if (batch_codec(&golden_info) == CODEC_GZIP && bit / 8 >= gzip_deflated) unseen += s == STATUS_OK;
+            if (s == STATUS_OK && batch_codec(&info) == CODEC_GZIP && bit / 8 >= gzip_deflated)
+                ASSERT(lists_as(mem, data, len, want));
             data[bit / 8] = (char)(data[bit / 8] ^ 1 << bit % 8);
         }
+        free(want);
         free(data);
     }
-    ASSERT(unseen <= 7);
     mem_destroy(mem);
 }
 
