@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+/* zstd: see codec_fuzz.h. */
+#include "tests/fuzz/codec_fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    return codec_fuzz(CODEC_ZSTD, data, size);
+}
