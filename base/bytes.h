@@ -2,6 +2,7 @@
 /* Fixed-width integers at any address. Disk formats of ours are little-endian (le), Kafka's wire and record batches are
  * big-endian (be). Plus the few alignment helpers that storage needs. */
 #pragma once
+#include <assert.h>
 #include <endian.h>
 #include <stdint.h>
 #include <string.h>

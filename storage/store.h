@@ -11,7 +11,9 @@
 #include "base/env.h"
 #include "base/buf.h"
 #include "storage/types.h"
+#include "storage/waiter.h"
 
+struct log;
 struct store;
 struct partition;
 struct disk; /* what all shards share of one log directory: the fence word (disk.h) */
@@ -27,6 +29,8 @@ struct store_config {
     int64_t segment_ms;           /* Kafka's segment.ms, default 7 days */
     int64_t stall_ms;             /* a write or flush older than this fences the disk (leat.disk.stall.ms) */
     int64_t checkpoint_ms;        /* at least one checkpoint in this time while there are appends; default 30 s */
+    struct log *log;              /* of the shard; NULL: silent */
+    uint32_t group_bytes;         /* a journal group is closed at this length; default 4 MiB */
     uint32_t files_max;           /* open segment files kept (LRU) */
 };
 
@@ -43,6 +47,11 @@ struct store_open {
     char error[512];     /* what, where, what to do */
 };
 void store_open(struct env *e, struct disk *disk, const struct store_config *c, struct store_open *op);
+
+/* Which shard owns a partition. */
+uint32_t partition_shard(struct topic_id id, int32_t number, uint32_t shard_count);
+/* Counts the starts of this journal; unique per start. */
+uint64_t store_incarnation(const struct store *s);
 
 /* Clean stop: appends are refused from now on; everything is moved and checkpointed, files cut to their length. */
 struct store_close {
@@ -61,6 +70,7 @@ struct partition_create {
     void (*done)(struct partition_create *op);
     enum status status; /* OK: durable. EXISTS (same id and number), INVALID_TOPIC, NO_SPACE, FENCED */
     struct partition *partition;
+    uint64_t impl[8];
 };
 void partition_create(struct store *s, const char *topic, struct topic_id id, int32_t number,
                       struct partition_create *op);
@@ -91,9 +101,8 @@ struct partition_append {
     bool duplicate;
     int64_t base_offset, log_start;
     int64_t log_append_time_ms;  /* -1: create time stands */
-    struct list_node in_waiters; /* store's own, as all below */
-    struct env *env;
-    int64_t wait_offset;
+    struct commit_waiter waiter; /* store's own */
+    enum status refusal;
 };
 void partition_append(struct partition *p, const void *batch, uint32_t len, struct partition_append *op);
 
@@ -109,7 +118,7 @@ struct partition_read {
     uint32_t slice_count;
     uint32_t bytes;
     struct slice slices[READ_SLICES_MAX];
-    uint64_t impl[48];
+    uint64_t impl[192];
 };
 void partition_read(struct partition *p, int64_t offset, uint32_t max_bytes, struct partition_read *op);
 void partition_read_release(struct partition_read *op); /* on the partition's shard */
@@ -124,14 +133,15 @@ struct partition_waiter {
 void partition_wait(struct partition *p, struct partition_waiter *w);
 void partition_wait_cancel(struct partition_waiter *w);
 
-/* First offset whose record batch has max timestamp >= ms (Kafka's ListOffsets by time, to the batch); and
- * the special times -1 latest, -2 earliest, -3 max timestamp. offset -1, timestamp -1: none. */
+/* (In this version only the special times; others are answered UNSUPPORTED.) First offset whose record batch has max
+ * timestamp >= ms (Kafka's ListOffsets by time, to the batch); and the special times -1 latest, -2 earliest, -3 max
+ * timestamp. offset -1, timestamp -1: none. */
 struct partition_lookup {
     void (*done)(struct partition_lookup *op);
     enum status status;
     int64_t offset, timestamp_ms;
     int32_t epoch;
-    uint64_t impl[48];
+    struct commit_waiter waiter;
 };
 void partition_lookup_time(struct partition *p, int64_t time_ms, struct partition_lookup *op);
 
@@ -139,14 +149,18 @@ void partition_lookup_time(struct partition *p, int64_t time_ms, struct partitio
 struct partition_change {
     void (*done)(struct partition_change *op);
     enum status status;
-    struct list_node in_waiters;
-    uint64_t impl[48];
+    uint64_t impl[128];
 };
 /* New leader epoch, starts at the log end. INVALID if not above the current one. */
 void partition_epoch_start(struct partition *p, int32_t epoch, struct partition_change *op);
 /* Cut to `offset` (a batch boundary at or below is chosen). INVALID below the high watermark or the log start. */
 void partition_truncate(struct partition *p, int64_t offset, struct partition_change *op);
+/* Followers and tests: from the first call on the high watermark is min(offset, what is durable here); never lowered.
+ */
+void partition_replicated(struct partition *p, int64_t offset);
 /* Records below `offset` are gone. INVALID above the high watermark; a lower one than now changes nothing. */
 void partition_log_start_move(struct partition *p, int64_t offset, struct partition_change *op);
+/* An operator accepts that the damaged range is lost: appends go on. INVALID if the partition is sound. */
+void partition_accept_damage(struct partition *p, struct partition_change *op);
 /* Where an epoch ends here (KIP-279): largest epoch <= the asked one and the end offset of it; -1, -1 if unknown. */
 void partition_epoch_end(const struct partition *p, int32_t epoch, int32_t *ret_epoch, int64_t *ret_end);

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A partition's directory, before the first move of a run (rules A5, A6): it must be ours, durable, and hold no file
+ * that table and replay do not name.
+ *
+ *   stat, read, check   partition.metadata names topic id, partition, creation sequence: is the directory ours?
+ *   quarantine          a foreign one is renamed away, never deleted
+ *   make, write, sync   a new one: mkdir, metadata written and synced, then both directories synced
+ *   list, foreign       files that are not ours are renamed into quarantine
+ *
+ * partition.metadata, 4 KiB, little-endian: 0 u64 magic "LEATPART", 8 u32 version 1, 12 u32 CRC of the page (this field
+ * as 0), 16 u8[16] topic id, 32 u64 creation sequence, 40 i32 partition, 44 u16 name length, 46 topic name. */
+#include "storage/move.h"
+
+#include "base/bytes.h"
+#include "base/crc32c.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+#define METADATA_MAGIC   0x545241505441454cull /* "LEATPART" */
+#define METADATA_VERSION 1u
+#define NAMES_BYTES      (64u << 10)
+
+static void metadata_encode(const struct partition *p, uint8_t page[BLOCK_BYTES])
+{
+    size_t name_bytes = strlen(p->topic);
+    memset(page, 0, BLOCK_BYTES);
+    store_le64(page, METADATA_MAGIC);
+    store_le32(page + 8, METADATA_VERSION);
+    memcpy(page + 16, p->id.b, sizeof p->id.b);
+    store_le64(page + 32, p->creation);
+    store_le32(page + 40, (uint32_t)p->number);
+    store_le16(page + 44, (uint16_t)name_bytes);
+    memcpy(page + 46, p->topic, name_bytes);
+    store_le32(page + 12, crc32c(0, page, BLOCK_BYTES));
+}
+
+/* Equal pages mean equal identity: every field is a function of it. */
+static bool metadata_ours(struct move *m)
+{
+    uint8_t want[BLOCK_BYTES];
+    metadata_encode(m->p, want);
+    return memcmp(want, m->page, BLOCK_BYTES) == 0;
+}
+
+static int submit(struct move *m, enum io_kind kind, int next)
+{
+    m->op.kind = kind;
+    m->op.task = &m->task;
+    env_submit(m->p->store->env, &m->op);
+    return STAGE_WAIT(next);
+}
+
+int move_dir_stat(struct task *t)
+{
+    struct move *m = container_of(t, struct move, task);
+    path_set(&m->path, "%s/partition.metadata", m->dir.s);
+    m->op = (struct io_op){.path = m->path.s};
+    return submit(m, IO_STAT, MOVE_DIR_READ);
+}
+
+int move_dir_read(struct task *t)
+{
+    struct move *m = container_of(t, struct move, task);
+    enum status status = m->op.status;
+    m->op.status = STATUS_OK;
+    if (status == STATUS_NOT_FOUND) return MOVE_DIR_MAKE;
+    if (status != STATUS_OK) return move_failed(m, status, "stat partition.metadata");
+    smallfile_read(m->p->store->env, &m->small, t, m->path.s, m->page);
+    return STAGE_WAIT(MOVE_DIR_CHECK);
+}
+
+int move_dir_check(struct task *t)
+{
+    struct move *m = container_of(t, struct move, task);
+    if (m->small.status != STATUS_OK && m->small.status != STATUS_DAMAGED)
+        return move_failed(m, m->small.status, "read partition.metadata");
+    if (m->small.status == STATUS_OK && metadata_ours(m)) return MOVE_DIR_LIST;
+    return MOVE_DIR_QUARANTINE;
+}
+
+int move_dir_quarantine(struct task *t)
+{
+    struct move *m = container_of(t, struct move, task);
+    struct store *s = m->p->store;
+    char name[NAME_BYTES_MAX];
+    partition_dir_name(name, m->p->topic, m->p->id, m->p->number);
+    path_set(&m->path2, "%s/quarantine/%.200s.%llx", s->dir.s, name, (unsigned long long)env_random(s->env));
+    STORE_LOG(s, LOG_WARN, "directory.quarantined", LOG_STR("directory", m->dir.s), LOG_STR("to", m->path2.s));
+    m->op = (struct io_op){.path = m->dir.s, .path2 = m->path2.s};
+    return submit(m, IO_RENAME, MOVE_DIR_MAKE);
+}
+
+int move_dir_make(struct task *t)
+{
+    struct move *m = container_of(t, struct move, task);
+    if (m->op.status != STATUS_OK) return move_failed(m, m->op.status, "quarantine a directory");
+    m->op = (struct io_op){.path = m->dir.s};
+    return submit(m, IO_MKDIR, MOVE_DIR_WRITE);
+}
+
+int move_dir_write(struct task *t)
+{
+    struct move *m = container_of(t, struct move, task);
+    enum status status = m->op.status;
+    m->op.status = STATUS_OK;
+    if (status == STATUS_EXISTS && m->op.kind == IO_MKDIR) return MOVE_DIR_QUARANTINE; /* it has no metadata */
+    if (status != STATUS_OK) {
+        if (!move_again(m, status)) return move_failed(m, status, "mkdir");
+        return STAGE_WAIT(MOVE_DIR_MAKE);
+    }
+    metadata_encode(m->p, m->page);
+    path_set(&m->path, "%s/partition.metadata", m->dir.s);
+    smallfile_write(m->p->store->env, &m->small, t, m->path.s, m->page);
+    return STAGE_WAIT(MOVE_DIR_SYNC);
+}
+
+int move_dir_sync(struct task *t)
+{
+    struct move *m = container_of(t, struct move, task);
+    if (m->small.status != STATUS_OK) {
+        if (!move_again(m, m->small.status)) return move_failed(m, m->small.status, "write partition.metadata");
+        return STAGE_WAIT(MOVE_DIR_WRITE);
+    }
+    m->op2 = (struct io_op){.kind = IO_SYNC_DIR, .task = t, .path = m->p->store->dir.s};
+    env_submit(m->p->store->env, &m->op2);
+    m->op = (struct io_op){.path = m->dir.s};
+    return submit(m, IO_SYNC_DIR, MOVE_DIR_LIST);
+}
+
+int move_dir_list(struct task *t)
+{
+    struct move *m = container_of(t, struct move, task);
+    struct store *s = m->p->store;
+    if (m->op.status != STATUS_OK && m->op.status != STATUS_BUSY) return move_failed(m, m->op.status, "sync directory");
+    if (m->op2.status != STATUS_OK) return move_failed(m, m->op2.status, "sync log directory");
+    uint32_t bytes = m->op.status == STATUS_BUSY ? 2 * m->names_bytes : NAMES_BYTES;
+    char *names = mem_alloc(s->env->mem, MEM_LOG, bytes);
+    if (names == NULL) {
+        m->op.status = STATUS_OK;
+        return move_again(m, STATUS_NO_MEMORY) ? STAGE_WAIT(MOVE_DIR_LIST) : move_failed(m, STATUS_NO_MEMORY, "list");
+    }
+    if (m->names != NULL) mem_free(s->env->mem, MEM_LOG, m->names, m->names_bytes);
+    m->names = names;
+    m->names_bytes = bytes;
+    m->names_at = 0;
+    m->op = (struct io_op){.path = m->dir.s, .data = names, .len = bytes};
+    return submit(m, IO_LIST, MOVE_DIR_FOREIGN);
+}
+
+/* A segment's two files, by the segments that table and replay know. */
+static bool name_known(struct partition *p, const char *name)
+{
+    char *end;
+    size_t n = strlen(name);
+    if (strcmp(name, "partition.metadata") == 0) return true;
+    if (n < 24) return false;
+    long long base = strtoll(name, &end, 10);
+    if (end != name + 20 || (strcmp(end, ".log") != 0 && strcmp(end, ".lidx") != 0)) return false;
+    return base >= 0 && partition_segment_of(p, base)->base == base;
+}
+
+int move_dir_foreign(struct task *t)
+{
+    struct move *m = container_of(t, struct move, task);
+    struct partition *p = m->p;
+    if (m->op.kind == IO_LIST) {
+        if (m->op.status == STATUS_BUSY) return MOVE_DIR_LIST;
+        m->names_len = (uint32_t)m->op.result;
+    }
+    if (m->op.status != STATUS_OK) return move_failed(m, m->op.status, "clear a directory");
+    while (m->names_at < m->names_len) {
+        const char *name = m->names + m->names_at;
+        m->names_at += (uint32_t)strlen(name) + 1;
+        if (name_known(p, name)) continue;
+        path_set(&m->path, "%s/%.255s", m->dir.s, name);
+        path_set(&m->path2, "%s/quarantine/%.100s-%d.%.100s.%llx", p->store->dir.s, p->topic, p->number, name,
+                 (unsigned long long)env_random(p->store->env));
+        STORE_LOG(p->store, LOG_WARN, "file.quarantined", LOG_STR("file", m->path.s), LOG_STR("to", m->path2.s));
+        partition_dir_dirty(p);
+        m->op = (struct io_op){.path = m->path.s, .path2 = m->path2.s};
+        return submit(m, IO_RENAME, MOVE_DIR_FOREIGN);
+    }
+    p->dir_ready = true;
+    return MOVE_OPEN;
+}

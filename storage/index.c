@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Builder and pages of the segment index; byte tables in index.h.
+ *
+ * Happy path: index_batch for each batch start, index_feed for the bytes, index_page when a page is full or a segment
+ * ends. Failure modes: a decoder bounds every count; a page that fails its checks is never used, the caller rebuilds or
+ * refuses. */
+#include "storage/index.h"
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/crc32c.h"
+
+#define PAGE_MAGIC        0x5844494c5441454cull /* "LEATLIDX" */
+#define PAGE_VERSION      1u
+#define PAGE_HEADER_BYTES 64u
+#define ENTRY_BYTES       32u
+#define ENCODED_HEAD      32u
+
+static_assert(PAGE_HEADER_BYTES + INDEX_PAGE_ENTRIES * ENTRY_BYTES == BLOCK_BYTES, "a page is one block");
+
+static void block_reset(struct index *x)
+{
+    x->block =
+        (struct index_entry){.first_pos = INDEX_NO_BATCH, .first_offset = x->last_offset, .max_timestamp_ms = -1};
+}
+
+void index_init(struct index *x, struct mem *m, struct topic_id topic, int32_t partition, int64_t segment_base)
+{
+    *x = (struct index){
+        .mem = m, .topic = topic, .partition = partition, .segment_base = segment_base, .last_offset = segment_base};
+    block_reset(x);
+}
+
+void index_deinit(struct index *x)
+{
+    mem_free(x->mem, MEM_LOG, x->entries, INDEX_PAGE_ENTRIES * sizeof *x->entries);
+    x->entries = NULL;
+}
+
+void index_reset(struct index *x, int64_t segment_base)
+{
+    index_deinit(x);
+    index_init(x, x->mem, x->topic, x->partition, segment_base);
+}
+
+static uint64_t first_block(const struct index *x)
+{
+    return (uint64_t)x->page * INDEX_PAGE_ENTRIES;
+}
+
+uint64_t index_fed(const struct index *x)
+{
+    return (first_block(x) + x->count) * INDEX_BLOCK_BYTES + x->block.covered;
+}
+
+void index_batch(struct index *x, uint64_t pos, int64_t base_offset, int64_t max_timestamp_ms)
+{
+    uint64_t running = first_block(x) + x->count;
+    CHECK(pos >= index_fed(x) && pos / INDEX_BLOCK_BYTES == running);
+    x->last_offset = base_offset;
+    if (x->block.first_pos == INDEX_NO_BATCH) {
+        x->block.first_pos = (uint32_t)(pos % INDEX_BLOCK_BYTES);
+        x->block.first_offset = base_offset;
+    }
+    x->block.max_timestamp_ms = MAX(x->block.max_timestamp_ms, max_timestamp_ms);
+}
+
+enum status index_reserve(struct index *x)
+{
+    if (x->entries == NULL) x->entries = mem_alloc(x->mem, MEM_LOG, INDEX_PAGE_ENTRIES * sizeof *x->entries);
+    return x->entries == NULL ? STATUS_NO_MEMORY : STATUS_OK;
+}
+
+uint32_t index_feed(struct index *x, const uint8_t *bytes, uint32_t len)
+{
+    CHECK(!index_page_full(x));
+    uint32_t n = MIN(len, INDEX_BLOCK_BYTES - x->block.covered);
+    x->block.crc = crc32c(x->block.crc, bytes, n);
+    x->block.covered += n;
+    if (x->block.covered == INDEX_BLOCK_BYTES) {
+        CHECK(x->entries != NULL);
+        x->entries[x->count++] = x->block;
+        block_reset(x);
+    }
+    return n;
+}
+
+bool index_page_full(const struct index *x)
+{
+    return x->count == INDEX_PAGE_ENTRIES;
+}
+
+void index_page_taken(struct index *x)
+{
+    CHECK(index_page_full(x));
+    x->page++;
+    x->count = 0;
+}
+
+static void entry_encode(uint8_t *out, const struct index_entry *e)
+{
+    store_le32(out, e->crc);
+    store_le32(out + 4, e->first_pos);
+    store_le64(out + 8, (uint64_t)e->first_offset);
+    store_le64(out + 16, (uint64_t)e->max_timestamp_ms);
+    store_le32(out + 24, e->covered);
+    store_le32(out + 28, 0);
+}
+
+static void entry_decode(const uint8_t *in, struct index_entry *ret_entry)
+{
+    *ret_entry = (struct index_entry){.crc = load_le32(in),
+                                      .first_pos = load_le32(in + 4),
+                                      .first_offset = (int64_t)load_le64(in + 8),
+                                      .max_timestamp_ms = (int64_t)load_le64(in + 16),
+                                      .covered = load_le32(in + 24)};
+}
+
+static bool entry_sane(const struct index_entry *e, bool running)
+{
+    if (e->covered > INDEX_BLOCK_BYTES || (!running && e->covered != INDEX_BLOCK_BYTES)) return false;
+    return e->first_pos == INDEX_NO_BATCH || e->first_pos < INDEX_BLOCK_BYTES;
+}
+
+static uint32_t page_crc(const uint8_t page[BLOCK_BYTES])
+{
+    static const uint8_t zero[4];
+    uint32_t crc = crc32c(crc32c(0, page, 12), zero, sizeof zero);
+    return crc32c(crc, page + 16, BLOCK_BYTES - 16);
+}
+
+bool index_page(const struct index *x, uint8_t out[BLOCK_BYTES], uint32_t *ret_page)
+{
+    uint32_t n = x->count;
+    if (n == 0 && x->block.covered == 0) return false;
+    memset(out, 0, BLOCK_BYTES);
+    for (uint32_t i = 0; i < n; i++) entry_encode(out + PAGE_HEADER_BYTES + i * ENTRY_BYTES, &x->entries[i]);
+    if (x->block.covered > 0) entry_encode(out + PAGE_HEADER_BYTES + n++ * ENTRY_BYTES, &x->block);
+    store_le64(out, PAGE_MAGIC);
+    store_le32(out + 8, PAGE_VERSION);
+    memcpy(out + 16, x->topic.b, sizeof x->topic.b);
+    store_le32(out + 32, (uint32_t)x->partition);
+    store_le32(out + 36, x->page);
+    store_le64(out + 40, (uint64_t)x->segment_base);
+    store_le32(out + 48, n);
+    store_le32(out + 12, page_crc(out));
+    *ret_page = x->page;
+    return true;
+}
+
+/* --- in table and truncation: u32 page, u32 count, i64 segment base, i64 last offset, u64 zero, entries, running block
+ * --- */
+
+size_t index_encoded_size(const struct index *x)
+{
+    return ENCODED_HEAD + (x->count + 1) * (size_t)ENTRY_BYTES;
+}
+
+void index_encode(const struct index *x, uint8_t *out)
+{
+    store_le32(out, x->page);
+    store_le32(out + 4, x->count);
+    store_le64(out + 8, (uint64_t)x->segment_base);
+    store_le64(out + 16, (uint64_t)x->last_offset);
+    store_le64(out + 24, 0);
+    for (uint32_t i = 0; i < x->count; i++) entry_encode(out + ENCODED_HEAD + i * ENTRY_BYTES, &x->entries[i]);
+    entry_encode(out + ENCODED_HEAD + x->count * ENTRY_BYTES, &x->block);
+}
+
+enum status index_decode(struct index *x, const uint8_t *in, size_t bytes)
+{
+    if (bytes < ENCODED_HEAD + ENTRY_BYTES) return STATUS_DAMAGED;
+    uint32_t count = load_le32(in + 4);
+    struct index_entry e;
+    if (count >= INDEX_PAGE_ENTRIES || bytes != ENCODED_HEAD + (count + 1) * (size_t)ENTRY_BYTES) return STATUS_DAMAGED;
+    for (uint32_t i = 0; i <= count; i++) {
+        entry_decode(in + ENCODED_HEAD + i * ENTRY_BYTES, &e);
+        if (!entry_sane(&e, i == count)) return STATUS_DAMAGED;
+    }
+    if (e.covered == INDEX_BLOCK_BYTES) return STATUS_DAMAGED;
+    if (count > 0) {
+        enum status status = index_reserve(x);
+        if (status != STATUS_OK) return status;
+    }
+    for (uint32_t i = 0; i < count; i++) entry_decode(in + ENCODED_HEAD + i * ENTRY_BYTES, &x->entries[i]);
+    x->block = e;
+    x->page = load_le32(in);
+    x->count = count;
+    x->segment_base = (int64_t)load_le64(in + 8);
+    x->last_offset = (int64_t)load_le64(in + 16);
+    return STATUS_OK;
+}
+
+/* --- truncation and search --- */
+
+bool index_holds(const struct index *x, uint64_t block)
+{
+    return block >= first_block(x) && block <= first_block(x) + x->count;
+}
+
+enum status index_cut(struct index *x, uint64_t block, const uint8_t *page)
+{
+    if (page != NULL) {
+        enum status status = index_reserve(x);
+        if (status != STATUS_OK) return status;
+        x->page = load_le32(page + 36);
+        x->count = index_page_count(page);
+        for (uint32_t i = 0; i < x->count; i++) index_page_entry(page, i, &x->entries[i]);
+    }
+    CHECK(block >= first_block(x) && block <= first_block(x) + x->count);
+    x->count = (uint32_t)(block - first_block(x));
+    x->last_offset = x->count > 0 ? x->entries[x->count - 1].first_offset : x->segment_base;
+    block_reset(x);
+    return STATUS_OK;
+}
+
+bool index_find(const struct index *x, uint64_t block, struct index_entry *ret_entry)
+{
+    if (!index_holds(x, block)) return false;
+    uint64_t i = block - first_block(x);
+    if (i == x->count && x->block.covered == 0) return false;
+    *ret_entry = i == x->count ? x->block : x->entries[i];
+    return true;
+}
+
+bool index_find_offset(const struct index *x, int64_t offset, uint64_t *ret_block)
+{
+    struct index_entry e;
+    for (uint64_t i = x->count + 1; i > 0; i--) {
+        uint64_t block = first_block(x) + i - 1;
+        if (!index_find(x, block, &e) || e.first_pos == INDEX_NO_BATCH || e.first_offset > offset) continue;
+        *ret_block = block;
+        return true;
+    }
+    return false;
+}
+
+enum status index_page_verify(const uint8_t page[BLOCK_BYTES], struct topic_id topic, int32_t partition,
+                              int64_t segment_base, uint32_t number)
+{
+    if (load_le64(page) != PAGE_MAGIC || load_le32(page + 8) != PAGE_VERSION) return STATUS_FORMAT;
+    if (load_le32(page + 12) != page_crc(page)) return STATUS_DAMAGED;
+    uint32_t count = load_le32(page + 48);
+    if (memcmp(page + 16, topic.b, sizeof topic.b) != 0 || load_le32(page + 32) != (uint32_t)partition ||
+        load_le32(page + 36) != number || load_le64(page + 40) != (uint64_t)segment_base || count == 0 ||
+        count > INDEX_PAGE_ENTRIES)
+        return STATUS_DAMAGED;
+    for (uint32_t i = 0; i < count; i++) {
+        struct index_entry e;
+        index_page_entry(page, i, &e);
+        if (!entry_sane(&e, i == count - 1)) return STATUS_DAMAGED;
+    }
+    return STATUS_OK;
+}
+
+uint32_t index_page_count(const uint8_t page[BLOCK_BYTES])
+{
+    return load_le32(page + 48);
+}
+
+void index_page_entry(const uint8_t page[BLOCK_BYTES], uint32_t i, struct index_entry *ret_entry)
+{
+    CHECK(i < INDEX_PAGE_ENTRIES);
+    entry_decode(page + PAGE_HEADER_BYTES + i * ENTRY_BYTES, ret_entry);
+}
+
+uint32_t index_page_find(const uint8_t page[BLOCK_BYTES], int64_t offset)
+{
+    for (uint32_t i = index_page_count(page); i > 0; i--) {
+        struct index_entry e;
+        index_page_entry(page, i - 1, &e);
+        if (e.first_pos != INDEX_NO_BATCH && e.first_offset <= offset) return i - 1;
+    }
+    return UINT32_MAX;
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+/* One move in flight; mover.c runs it, directory.c prepares the partition's directory for the first one. */
+#pragma once
+#include "storage/mover.h"
+#include "storage/smallfile.h"
+
+enum move_stage {
+    MOVE_DIR_STAT,
+    MOVE_DIR_READ,
+    MOVE_DIR_CHECK,
+    MOVE_DIR_QUARANTINE,
+    MOVE_DIR_MAKE,
+    MOVE_DIR_WRITE,
+    MOVE_DIR_SYNC,
+    MOVE_DIR_LIST,
+    MOVE_DIR_FOREIGN,
+    MOVE_OPEN,
+    MOVE_WRITE,
+    MOVE_INDEX,
+    MOVE_PAGE,
+    MOVE_TRIM,
+    MOVE_FINISH,
+    MOVE_STAGES
+};
+
+struct move {
+    struct task task;
+    struct mover *mover;
+    struct partition *p; /* NULL: this slot is free */
+    struct task *parent; /* mover_copy_tail */
+    bool copy;           /* a copy of the tail: moved_pos stays */
+    bool closes;         /* the piece ends its segment */
+    bool index_page;     /* a page is being written */
+    uint64_t from, to;   /* log positions */
+    struct segment segment;
+    struct file_use log, index;
+    struct transfer write;
+    struct io_op op, op2;
+    struct timer again; /* no space: tried again */
+    uint8_t *staging, *page;
+    uint32_t page_number;
+    struct smallfile small;
+    struct path dir, path, path2;
+    char *names; /* directory listing */
+    uint32_t names_bytes, names_len, names_at;
+};
+
+/* directory.c: stages that make the directory ours and durable; they end in MOVE_OPEN. */
+int move_dir_stat(struct task *t);
+int move_dir_read(struct task *t);
+int move_dir_check(struct task *t);
+int move_dir_quarantine(struct task *t);
+int move_dir_make(struct task *t);
+int move_dir_write(struct task *t);
+int move_dir_sync(struct task *t);
+int move_dir_list(struct task *t);
+int move_dir_foreign(struct task *t);
+/* True: a status that may go away (no space, too many files): the stage is run again later. */
+bool move_again(struct move *m, enum status status);
+int move_failed(struct move *m, enum status status, const char *what);

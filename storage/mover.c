@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The flow of one move:
+ *
+ *   (dir ...)  first move of a partition in this run: its directory is checked or made (directory.c)
+ *   open       the segment file and its index file
+ *   write      the piece, aligned to 4 KiB; padded only where it ends its segment
+ *   index      the bytes go through the index builder
+ *   page       a full index page, or the last one of the segment, is written
+ *   trim       end of segment: cut both files to their exact length
+ *   finish     moved_pos advances; the journal groups are given back
+ *
+ * Failure modes: no space or no descriptors: the stage is run again in a while, the bytes stay pinned. Any other error
+ * fences the disk. Crash order: nothing here is durable by itself; the next checkpoint syncs the files before a table
+ * says that the bytes are moved, and only then is their journal space freed. */
+#include "storage/mover.h"
+
+#include "storage/move.h"
+
+#include "base/bytes.h"
+
+#define AGAIN_NS (200 * NS_PER_MS)
+
+struct mover {
+    struct store *store;
+    struct move moves[MOVES_MAX];
+    uint32_t active;
+    bool force;
+};
+
+static const struct flow move_flow;
+
+struct mover *mover_create(struct store *s)
+{
+    struct mover *m = mem_zalloc(s->env->mem, MEM_LOG, sizeof *m);
+    if (m == NULL) return NULL;
+    m->store = s;
+    for (int i = 0; i < MOVES_MAX; i++) {
+        m->moves[i].mover = m;
+        m->moves[i].staging = mem_alloc_aligned(s->env->mem, MEM_LOG, MOVE_PIECE_BYTES + BLOCK_BYTES);
+        if (m->moves[i].staging == NULL) {
+            mover_destroy(m);
+            return NULL;
+        }
+        m->moves[i].page = m->moves[i].staging + MOVE_PIECE_BYTES;
+    }
+    return m;
+}
+
+void mover_destroy(struct mover *m)
+{
+    CHECK(m->active == 0);
+    for (int i = 0; i < MOVES_MAX; i++)
+        if (m->moves[i].staging != NULL)
+            mem_free_aligned(m->store->env->mem, MEM_LOG, m->moves[i].staging, MOVE_PIECE_BYTES + BLOCK_BYTES);
+    mem_free(m->store->env->mem, MEM_LOG, m, sizeof *m);
+}
+
+bool mover_idle(const struct mover *m)
+{
+    return m->active == 0;
+}
+
+void partition_dir(const struct partition *p, struct path *ret_path)
+{
+    char name[NAME_BYTES_MAX];
+    partition_dir_name(name, p->topic, p->id, p->number);
+    path_set(ret_path, "%s/%s", p->store->dir.s, name);
+}
+
+struct file_key partition_file_key(const struct partition *p, int64_t base, enum file_kind kind)
+{
+    return (struct file_key){
+        .topic = p->id, .creation = p->creation, .base = base, .partition = p->number, .kind = (int32_t)kind};
+}
+
+/* --- what to move --- */
+
+/* The segment that the next moved byte goes to: that of the index builder, also when it is full and only to be closed.
+ */
+static struct segment *moving_segment(struct partition *p)
+{
+    struct segment *s = partition_segment_of(p, p->index.segment_base);
+    CHECK(s->base == p->index.segment_base && s->start <= p->moved_pos);
+    return s;
+}
+
+static bool plan(struct partition *p, struct move *m)
+{
+    struct segment *s = moving_segment(p);
+    bool closed = s->length != UINT64_MAX;
+    uint64_t limit = MIN(p->durable_pos, p->moved_pos + MOVE_PIECE_BYTES - BLOCK_BYTES);
+    uint64_t page_end = s->start + (uint64_t)(p->index.page + 1) * INDEX_PAGE_ENTRIES * INDEX_BLOCK_BYTES;
+    limit = MIN(limit, page_end); /* a page becomes full at the end of a piece only */
+    if (closed) limit = MIN(limit, s->start + s->length);
+    m->closes = closed && limit == s->start + s->length;
+    m->from = p->moved_pos;
+    m->to = m->closes ? limit : s->start + align_down(limit - s->start, BLOCK_BYTES);
+    m->segment = *s;
+    return m->closes || m->to > m->from;
+}
+
+static bool wants_move(const struct mover *mv, struct partition *p, bool hurry)
+{
+    uint64_t bytes = p->durable_pos - p->moved_pos;
+    if (p->move != NULL || p->truncating) return false;
+    if (bytes >= MOVE_WISH_BYTES) return true;
+    const struct segment *s = moving_segment(p);
+    if (s->length != UINT64_MAX) return p->durable_pos >= s->start + s->length;
+    return (hurry || mv->force) && bytes >= BLOCK_BYTES;
+}
+
+static struct move *free_slot(struct mover *mv)
+{
+    for (int i = 0; i < MOVES_MAX; i++)
+        if (mv->moves[i].p == NULL) return &mv->moves[i];
+    return NULL;
+}
+
+static void move_start(struct mover *mv, struct move *m, struct partition *p)
+{
+    m->p = p;
+    p->move = m;
+    mv->active++;
+    partition_dir(p, &m->dir);
+    task_start(mv->store->env->runner, &m->task, &move_flow, p->dir_ready ? MOVE_OPEN : MOVE_DIR_STAT);
+}
+
+/* Half of the ring or of the memory is taken: pieces of any size. */
+static bool in_hurry(const struct store *s)
+{
+    return journal_fill(s->journal) > 500 || mem_used(s->env->mem, MEM_LOG) > mem_budget(s->env->mem, MEM_LOG) / 2;
+}
+
+void mover_turn(struct mover *mv)
+{
+    struct store *s = mv->store;
+    if (list_empty(&s->unmoved) || store_fenced(s)) return;
+    bool hurry = in_hurry(s);
+    unsigned looked = 0;
+    list_each (n, &s->unmoved) {
+        struct partition *p = container_of(n, struct partition, in_unmoved);
+        struct move *m = free_slot(mv);
+        if (m == NULL || ++looked > 256) break;
+        if (!wants_move(mv, p, hurry) || !plan(p, m)) {
+            if (p->durable_pos < p->end_pos || p->move != NULL || looked < 2) continue;
+            list_remove(n); /* nothing to do now: let those behind come up */
+            list_push_back(&s->unmoved, n);
+            continue;
+        }
+        m->copy = false;
+        m->parent = NULL;
+        move_start(mv, m, p);
+    }
+}
+
+bool mover_has_work(const struct mover *mv)
+{
+    list_each (n, &mv->store->unmoved) {
+        struct partition *p = container_of(n, struct partition, in_unmoved);
+        if (wants_move(mv, p, true)) return true;
+    }
+    return false;
+}
+
+void mover_force(struct mover *mv, bool on)
+{
+    mv->force = on;
+}
+
+bool mover_all_moved(const struct mover *mv)
+{
+    if (mv->active > 0) return false;
+    list_each (n, &mv->store->unmoved) {
+        struct partition *p = container_of(n, struct partition, in_unmoved);
+        if (p->end_pos - p->moved_pos >= BLOCK_BYTES || p->durable_pos < p->end_pos) return false;
+        if (moving_segment(p)->length != UINT64_MAX) return false;
+    }
+    return true;
+}
+
+void mover_copy_tail(struct mover *mv, struct partition *p, struct task *parent)
+{
+    struct move *m = free_slot(mv);
+    CHECK(m != NULL && p->move == NULL && p->end_pos - p->moved_pos < BLOCK_BYTES);
+    m->copy = true;
+    m->parent = parent;
+    m->segment = *moving_segment(p);
+    m->from = p->moved_pos;
+    m->to = p->end_pos;
+    m->closes = false;
+    parent->pending_ops++;
+    move_start(mv, m, p);
+}
+
+/* --- stages --- */
+
+static void again_fire(struct timer *timer)
+{
+    struct move *m = container_of(timer, struct move, again);
+    task_wake(&m->task);
+}
+
+bool move_again(struct move *m, enum status status)
+{
+    if (status != STATUS_NO_SPACE && status != STATUS_TOO_MANY_FILES && status != STATUS_NO_MEMORY) return false;
+    if (store_fenced(m->mover->store)) return false;
+    m->again.fire = again_fire;
+    env_timer_start(m->mover->store->env, &m->again, mono_add(m->mover->store->env->now, AGAIN_NS));
+    return true;
+}
+
+int move_failed(struct move *m, enum status status, const char *what)
+{
+    STORE_LOG(m->p->store, LOG_ERROR, "segment.failed", LOG_STR("topic", m->p->topic),
+              LOG_INT("partition", m->p->number), LOG_STR("what", what), LOG_STATUS("status", status));
+    journal_fail(m->mover->store->journal);
+    return MOVE_FINISH;
+}
+
+static int move_open(struct task *t)
+{
+    struct move *m = container_of(t, struct move, task);
+    struct store *s = m->mover->store;
+    struct file_key log = partition_file_key(m->p, m->segment.base, FILE_LOG);
+    struct file_key index = partition_file_key(m->p, m->segment.base, FILE_INDEX);
+    enum status status = STATUS_OK;
+    if (m->log.file == NULL) status = file_use_begin(s->files, &m->log, t, m->dir.s, &log, true);
+    if (status == STATUS_OK && m->index.file == NULL)
+        status = file_use_begin(s->files, &m->index, t, m->dir.s, &index, true);
+    if (status != STATUS_OK && t->pending_ops == 0)
+        return move_again(m, status) ? STAGE_WAIT(MOVE_OPEN) : move_failed(m, status, "open");
+    return STAGE_WAIT(MOVE_WRITE);
+}
+
+static int move_write(struct task *t)
+{
+    struct move *m = container_of(t, struct move, task);
+    struct store *s = m->mover->store;
+    if (m->log.file == NULL || m->index.file == NULL) {
+        enum status status = m->log.file == NULL ? m->log.status : m->index.status;
+        return move_again(m, status) ? STAGE_WAIT(MOVE_OPEN) : move_failed(m, status, "open");
+    }
+    uint64_t len = m->to - m->from, padded = align_up(len, BLOCK_BYTES);
+    if (len == 0) return MOVE_INDEX;
+    CHECK(padded <= MOVE_PIECE_BYTES);
+    refs_copy(m->p, m->from, len, m->staging);
+    memset(m->staging + len, 0, padded - len);
+    if (m->from == m->segment.start) partition_dir_dirty(m->p);
+    file_dirty(m->log.file);
+    transfer_start(s->env, &m->write, t, IO_WRITE, m->log.file->handle, m->staging, (uint32_t)padded,
+                   m->from - m->segment.start, 0);
+    return STAGE_WAIT(MOVE_INDEX);
+}
+
+/* Block by block: tells the index builder which batches begin in it, then gives it the bytes. */
+static void feed_index(struct move *m)
+{
+    struct partition *p = m->p;
+    uint32_t i = refs_find_pos(p, m->from);
+    uint64_t at = m->from;
+    while (at < m->to) {
+        uint64_t in_segment = at - m->segment.start;
+        uint64_t end = MIN(m->to, at + INDEX_BLOCK_BYTES - in_segment % INDEX_BLOCK_BYTES);
+        for (; i < p->ref_count && ref_at(p, i)->pos < end; i++) {
+            const struct ref *r = ref_at(p, i);
+            if (r->whole && r->pos >= at)
+                index_batch(&p->index, r->pos - m->segment.start, r->base_offset, r->max_timestamp_ms);
+        }
+        uint32_t taken = index_feed(&p->index, m->staging + (at - m->from), (uint32_t)(end - at));
+        CHECK(taken == end - at);
+        at = end;
+    }
+}
+
+static int move_index(struct task *t)
+{
+    struct move *m = container_of(t, struct move, task);
+    struct partition *p = m->p;
+    if (m->to > m->from && m->write.status != STATUS_OK)
+        return move_again(m, m->write.status) ? STAGE_WAIT(MOVE_WRITE) : move_failed(m, m->write.status, "write");
+    if (m->copy) return MOVE_TRIM;
+    enum status status = index_reserve(&p->index);
+    if (status != STATUS_OK) return move_again(m, status) ? STAGE_WAIT(MOVE_INDEX) : move_failed(m, status, "index");
+    feed_index(m);
+    bool write = index_page_full(&p->index) || m->closes;
+    return write && index_page(&p->index, m->page, &m->page_number) ? MOVE_PAGE : MOVE_TRIM;
+}
+
+static int move_page(struct task *t)
+{
+    struct move *m = container_of(t, struct move, task);
+    file_dirty(m->index.file);
+    m->index_page = true;
+    transfer_start(m->mover->store->env, &m->write, t, IO_WRITE, m->index.file->handle, m->page, BLOCK_BYTES,
+                   (uint64_t)m->page_number * BLOCK_BYTES, 0);
+    return STAGE_WAIT(MOVE_TRIM);
+}
+
+static int move_trim(struct task *t)
+{
+    struct move *m = container_of(t, struct move, task);
+    struct env *e = m->mover->store->env;
+    if (m->index_page && m->write.status != STATUS_OK)
+        return move_again(m, m->write.status) ? STAGE_WAIT(MOVE_PAGE) : move_failed(m, m->write.status, "index write");
+    if (index_page_full(&m->p->index) && m->index_page) index_page_taken(&m->p->index);
+    m->index_page = false;
+    if (!m->closes && !m->copy) return MOVE_FINISH;
+    m->op =
+        (struct io_op){.kind = IO_TRUNCATE, .task = t, .file = m->log.file->handle, .pos = m->to - m->segment.start};
+    file_dirty(m->log.file);
+    env_submit(e, &m->op);
+    if (m->copy) return STAGE_WAIT(MOVE_FINISH);
+    uint64_t blocks = (m->to - m->segment.start + INDEX_BLOCK_BYTES - 1) / INDEX_BLOCK_BYTES;
+    uint64_t pages = (blocks + INDEX_PAGE_ENTRIES - 1) / INDEX_PAGE_ENTRIES;
+    m->op2 = (struct io_op){.kind = IO_TRUNCATE, .task = t, .file = m->index.file->handle, .pos = pages * BLOCK_BYTES};
+    file_dirty(m->index.file);
+    env_submit(e, &m->op2);
+    return STAGE_WAIT(MOVE_FINISH);
+}
+
+static void advance(struct move *m)
+{
+    struct partition *p = m->p;
+    struct store *s = p->store;
+    p->moved_pos = m->to;
+    refs_release_below(p, p->moved_pos);
+    if (m->closes) {
+        struct segment *s_closed = partition_segment_of(p, m->segment.base);
+        CHECK(s_closed->base == m->segment.base);
+        index_reset(&p->index, s_closed[1].base);
+    }
+    partition_touch(p);
+    if (list_linked(&p->in_unmoved)) list_remove(&p->in_unmoved);
+    if (p->moved_pos < p->end_pos || moving_segment(p)->length != UINT64_MAX)
+        list_push_back(&s->unmoved, &p->in_unmoved);
+}
+
+static int move_finish(struct task *t)
+{
+    struct move *m = container_of(t, struct move, task);
+    struct partition *p = m->p;
+    struct store *s = m->mover->store;
+    if ((m->op.status != STATUS_OK || m->op2.status != STATUS_OK) && !store_fenced(s)) journal_fail(s->journal);
+    m->op.status = m->op2.status = STATUS_OK;
+    file_use_end(&m->log);
+    file_use_end(&m->index);
+    if (!store_fenced(s) && !m->copy) advance(m);
+    if (m->names != NULL) mem_free(s->env->mem, MEM_LOG, m->names, m->names_bytes);
+    m->names = NULL;
+    m->p = NULL;
+    p->move = NULL;
+    m->mover->active--;
+    if (m->parent != NULL && --m->parent->pending_ops == 0 && m->parent->waiting) task_wake(m->parent);
+    partition_move_ended(p);
+    return STAGE_DONE;
+}
+
+static const struct stage move_stages[MOVE_STAGES] = {
+    [MOVE_DIR_STAT] = {"dir stat", move_dir_stat, STAGE_BIT(MOVE_DIR_READ)},
+    [MOVE_DIR_READ] = {"dir read", move_dir_read,
+                       STAGE_BIT(MOVE_DIR_CHECK) | STAGE_BIT(MOVE_DIR_MAKE) | STAGE_BIT(MOVE_FINISH)},
+    [MOVE_DIR_CHECK] = {"dir check", move_dir_check,
+                        STAGE_BIT(MOVE_DIR_QUARANTINE) | STAGE_BIT(MOVE_DIR_LIST) | STAGE_BIT(MOVE_FINISH)},
+    [MOVE_DIR_QUARANTINE] = {"dir quarantine", move_dir_quarantine, STAGE_BIT(MOVE_DIR_MAKE)},
+    [MOVE_DIR_MAKE] = {"dir make", move_dir_make,
+                       STAGE_BIT(MOVE_DIR_MAKE) | STAGE_BIT(MOVE_DIR_WRITE) | STAGE_BIT(MOVE_FINISH)},
+    [MOVE_DIR_WRITE] = {"dir write", move_dir_write,
+                        STAGE_BIT(MOVE_DIR_SYNC) | STAGE_BIT(MOVE_DIR_MAKE) | STAGE_BIT(MOVE_DIR_QUARANTINE) |
+                            STAGE_BIT(MOVE_FINISH)},
+    [MOVE_DIR_SYNC] = {"dir sync", move_dir_sync,
+                       STAGE_BIT(MOVE_DIR_LIST) | STAGE_BIT(MOVE_DIR_WRITE) | STAGE_BIT(MOVE_FINISH)},
+    [MOVE_DIR_LIST] = {"dir list", move_dir_list,
+                       STAGE_BIT(MOVE_DIR_FOREIGN) | STAGE_BIT(MOVE_DIR_LIST) | STAGE_BIT(MOVE_FINISH)},
+    [MOVE_DIR_FOREIGN] = {"dir foreign", move_dir_foreign,
+                          STAGE_BIT(MOVE_DIR_FOREIGN) | STAGE_BIT(MOVE_DIR_LIST) | STAGE_BIT(MOVE_OPEN) |
+                              STAGE_BIT(MOVE_FINISH)},
+    [MOVE_OPEN] = {"open", move_open, STAGE_BIT(MOVE_OPEN) | STAGE_BIT(MOVE_WRITE) | STAGE_BIT(MOVE_FINISH)},
+    [MOVE_WRITE] = {"write", move_write, STAGE_BIT(MOVE_OPEN) | STAGE_BIT(MOVE_INDEX) | STAGE_BIT(MOVE_FINISH)},
+    [MOVE_INDEX] = {"index", move_index,
+                    STAGE_BIT(MOVE_WRITE) | STAGE_BIT(MOVE_INDEX) | STAGE_BIT(MOVE_PAGE) | STAGE_BIT(MOVE_TRIM) |
+                        STAGE_BIT(MOVE_FINISH)},
+    [MOVE_PAGE] = {"page", move_page, STAGE_BIT(MOVE_TRIM)},
+    [MOVE_TRIM] = {"trim", move_trim, STAGE_BIT(MOVE_PAGE) | STAGE_BIT(MOVE_FINISH)},
+    [MOVE_FINISH] = {"finish", move_finish, 0},
+};
+
+static const struct flow move_flow = {"move", move_stages, MOVE_STAGES};

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+/* State of one partition: segments, watermark, waiters, accessors. Pure memory; what changes it durably is in append.c,
+ * change.c and recovery. */
+#include "storage/partition.h"
+
+#include "base/bytes.h"
+#include "storage/partition_map.h"
+#include "storage/store_impl.h"
+
+struct partition *partition_new(struct store *s, const char *topic, struct topic_id id, int32_t number)
+{
+    struct mem *m = s->env->mem;
+    size_t name_bytes = strlen(topic) + 1;
+    struct partition *p = mem_zalloc(m, MEM_LOG, sizeof *p);
+    if (p == NULL) return NULL;
+    p->topic = mem_alloc(m, MEM_LOG, name_bytes);
+    if (p->topic == NULL) {
+        mem_free(m, MEM_LOG, p, sizeof *p);
+        return NULL;
+    }
+    memcpy(p->topic, topic, name_bytes);
+    p->store = s;
+    p->id = id;
+    p->number = number;
+    p->replicated = p->damaged_from = p->damaged_to = NO_OFFSET;
+    p->segment_time_ms = -1;
+    p->segments = &p->first_segment;
+    p->segment_count = p->segment_capacity = 1;
+    p->first_segment = (struct segment){.length = UINT64_MAX};
+    epoch_map_init(&p->epochs, m);
+    producer_state_init(&p->producers, m);
+    index_init(&p->index, m, id, number, 0);
+    list_init(&p->waiters);
+    list_init(&p->truncations);
+    return p;
+}
+
+void partition_free(struct partition *p)
+{
+    struct mem *m = p->store->env->mem;
+    CHECK(p->move == NULL && p->readers == 0 && list_empty(&p->truncations));
+    struct list_node *n;
+    while ((n = list_pop_front(&p->waiters)) != NULL) {
+        struct partition_waiter *w = container_of(n, struct partition_waiter, in_partition);
+        w->wake(w);
+    }
+    if (list_linked(&p->in_touched)) list_remove(&p->in_touched);
+    if (list_linked(&p->in_unmoved)) list_remove(&p->in_unmoved);
+    if (list_linked(&p->in_dirs)) list_remove(&p->in_dirs);
+    refs_clear(p);
+    epoch_map_deinit(&p->epochs);
+    producer_state_deinit(&p->producers);
+    index_deinit(&p->index);
+    if (p->segments != &p->first_segment) mem_free(m, MEM_LOG, p->segments, p->segment_capacity * sizeof *p->segments);
+    mem_free(m, MEM_LOG, p->topic, strlen(p->topic) + 1);
+    mem_free(m, MEM_LOG, p, sizeof *p);
+}
+
+/* --- segments --- */
+
+enum status partition_segment_reserve(struct partition *p)
+{
+    if (p->segment_count < p->segment_capacity) return STATUS_OK;
+    struct mem *m = p->store->env->mem;
+    uint32_t capacity = MAX(4u, 2 * p->segment_capacity);
+    struct segment *segments = mem_alloc(m, MEM_LOG, capacity * sizeof *segments);
+    if (segments == NULL) return STATUS_NO_MEMORY;
+    memcpy(segments, p->segments, p->segment_count * sizeof *segments);
+    if (p->segments != &p->first_segment) mem_free(m, MEM_LOG, p->segments, p->segment_capacity * sizeof *segments);
+    p->segments = segments;
+    p->segment_capacity = capacity;
+    return STATUS_OK;
+}
+
+enum status partition_segment_push(struct partition *p, int64_t base, uint64_t start)
+{
+    enum status status = partition_segment_reserve(p);
+    if (status != STATUS_OK) return status;
+    struct segment *last = partition_active(p);
+    CHECK(last->length == UINT64_MAX && start >= last->start && base >= last->base);
+    last->length = start - last->start;
+    p->segments[p->segment_count++] = (struct segment){.base = base, .start = start, .length = UINT64_MAX};
+    return STATUS_OK;
+}
+
+void partition_segments_drop_after(struct partition *p, uint32_t keep)
+{
+    CHECK(keep >= 1 && keep <= p->segment_count);
+    p->segment_count = keep;
+    partition_active(p)->length = UINT64_MAX;
+}
+
+void partition_segments_drop_before(struct partition *p, uint32_t count)
+{
+    CHECK(count < p->segment_count);
+    memmove(p->segments, p->segments + count, (p->segment_count - count) * sizeof *p->segments);
+    p->segment_count -= count;
+}
+
+struct segment *partition_segment_at(struct partition *p, uint64_t pos)
+{
+    uint32_t low = 0, high = p->segment_count - 1; /* the last with start <= pos */
+    while (low < high) {
+        uint32_t middle = low + (high - low + 1) / 2;
+        if (p->segments[middle].start <= pos)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return &p->segments[low];
+}
+
+struct segment *partition_segment_of(struct partition *p, int64_t offset)
+{
+    uint32_t low = 0, high = p->segment_count - 1;
+    while (low < high) {
+        uint32_t middle = low + (high - low + 1) / 2;
+        if (p->segments[middle].base <= offset)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return &p->segments[low];
+}
+
+void partition_check(const struct partition *p)
+{
+    CHECK(p->segment_count >= 1 && partition_active(p)->length == UINT64_MAX);
+    CHECK(p->moved_pos <= p->durable_pos && p->durable_pos <= p->end_pos);
+    CHECK(p->log_start <= p->high_watermark && p->high_watermark <= p->durable_end && p->durable_end <= p->log_end);
+    uint64_t covered = p->end_pos;
+    for (uint32_t i = p->ref_count; i > 0; i--) {
+        const struct ref *r = ref_at(p, i - 1);
+        CHECK(r->pos + r->len == covered);
+        covered = r->pos;
+        if (i > 1) CHECK(r->whole);
+    }
+    CHECK(covered <= p->moved_pos || p->moved_pos == p->end_pos);
+}
+
+/* --- news --- */
+
+void partition_touch(struct partition *p)
+{
+    if (!list_linked(&p->in_touched)) list_push_back(&p->store->touched, &p->in_touched);
+    if (!list_linked(&p->in_unmoved) && p->moved_pos < p->end_pos) list_push_back(&p->store->unmoved, &p->in_unmoved);
+}
+
+void partition_hw_advance(struct partition *p)
+{
+    int64_t hw = p->durable_end;
+    if (p->replicated != NO_OFFSET) hw = MIN(hw, p->replicated);
+    if (hw <= p->high_watermark) return;
+    p->high_watermark = hw;
+    producer_state_commit(&p->producers, hw);
+    list_each (n, &p->waiters) {
+        struct partition_waiter *w = container_of(n, struct partition_waiter, in_partition);
+        if (w->offset >= hw) continue;
+        list_remove(n);
+        w->wake(w);
+    }
+}
+
+void partition_replicated(struct partition *p, int64_t offset)
+{
+    p->replicated = MAX(p->replicated, offset);
+    partition_hw_advance(p);
+}
+
+void partition_wait(struct partition *p, struct partition_waiter *w)
+{
+    CHECK(w->wake != NULL && w->offset >= p->high_watermark);
+    list_push_back(&p->waiters, &w->in_partition);
+}
+
+void partition_wait_cancel(struct partition_waiter *w)
+{
+    if (list_linked(&w->in_partition)) list_remove(&w->in_partition);
+}
+
+/* --- accessors --- */
+
+const char *partition_topic(const struct partition *p)
+{
+    return p->topic;
+}
+
+int32_t partition_number(const struct partition *p)
+{
+    return p->number;
+}
+
+struct topic_id partition_topic_id(const struct partition *p)
+{
+    return p->id;
+}
+
+int64_t partition_log_start(const struct partition *p)
+{
+    return p->log_start_durable;
+}
+
+int64_t partition_high_watermark(const struct partition *p)
+{
+    return p->high_watermark;
+}
+
+int64_t partition_log_end(const struct partition *p)
+{
+    return p->log_end;
+}
+
+int32_t partition_epoch(const struct partition *p)
+{
+    return p->epoch;
+}
+
+void partition_epoch_end(const struct partition *p, int32_t epoch, int32_t *ret_epoch, int64_t *ret_end)
+{
+    epoch_map_end_of(&p->epochs, epoch, p->log_end, ret_epoch, ret_end);
+}
+
+struct partition *store_find(struct store *s, struct topic_id id, int32_t number)
+{
+    return partition_map_find(s->map, id, number);
+}
+
+struct partition *store_find_name(struct store *s, const char *topic, int32_t number)
+{
+    for (uint32_t i = 0; i < partition_map_count(s->map); i++) {
+        struct partition *p = partition_map_at(s->map, i);
+        if (p != NULL && p->number == number && strcmp(p->topic, topic) == 0) return p;
+    }
+    return NULL;
+}
+
+struct partition *store_next(struct store *s, const struct partition *cursor)
+{
+    for (uint32_t i = 0; cursor != NULL && i < partition_map_count(s->map); i++)
+        if (partition_map_at(s->map, i) == cursor) return partition_map_at(s->map, i + 1);
+    return cursor == NULL ? partition_map_at(s->map, 0) : NULL;
+}

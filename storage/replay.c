@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Applies journal entries. Entries up to the table's sequence bring back only the bytes that the table does not carry
+ * (from the partition's resume point on); later ones change state exactly as the original call did.
+ *
+ * Failure modes: an entry that contradicts the state means lost groups before it: the partition becomes damaged over
+ * the named range and keeps what is sound (rules A8, 16); an entry of an unknown partition is counted as orphan. */
+#include "storage/replay.h"
+
+#include "base/bytes.h"
+#include "protocol/batch.h"
+#include "storage/change.h"
+#include "storage/partition_map.h"
+
+static bool before_resume(const struct partition *p, uint64_t sequence, uint32_t entry)
+{
+    return sequence < p->resume.sequence || (sequence == p->resume.sequence && entry < p->resume.entry);
+}
+
+static void damage(struct replay *r, struct partition *p, int64_t from, int64_t to)
+{
+    if (p->damaged_from == NO_OFFSET) {
+        p->damaged_from = from;
+        r->damaged++;
+    }
+    p->damaged_to = to == NO_OFFSET ? NO_OFFSET : MAX(p->damaged_to, to);
+    partition_touch(p);
+}
+
+/* The log goes on at `base`: what lies between is lost. */
+static void meet(struct replay *r, struct partition *p, int64_t base)
+{
+    if (base > p->log_end) {
+        damage(r, p, p->log_end, base);
+        p->log_end = base;
+    }
+    p->unproved = false;
+}
+
+struct group_place { /* where the entry being replayed stands */
+    struct buf *buf;
+    uint64_t sequence;
+    uint32_t entry;
+};
+
+static enum status replay_append(struct replay *r, struct partition *p, const struct entry *e, struct group_place at)
+{
+    struct batch_info info;
+    bool state = at.sequence > r->table_sequence;
+    if (batch_parse(e->payload, e->payload_bytes, &info) != STATUS_OK || info.size_bytes != e->payload_bytes ||
+        info.base_offset != e->offset)
+        return STATUS_DAMAGED;
+    if (state && e->offset < p->log_end) return STATUS_DAMAGED;
+    if (state) meet(r, p, e->offset);
+    enum status status = refs_reserve(p);
+    if (status == STATUS_OK && state && info.producer_id >= 0) status = producer_state_reserve(&p->producers);
+    if (status != STATUS_OK) return status;
+    struct ref ref = {.base_offset = e->offset,
+                      .max_timestamp_ms = info.max_timestamp_ms,
+                      .pos = p->end_pos,
+                      .sequence = at.sequence,
+                      .entry = at.entry,
+                      .buf = at.buf,
+                      .buf_pos = (uint32_t)(e->payload - at.buf->data),
+                      .len = e->payload_bytes,
+                      .last_delta = info.last_offset_delta,
+                      .whole = true};
+    refs_push(p, &ref);
+    if (state) {
+        partition_appended(p, &info);
+    } else {
+        p->end_pos += e->payload_bytes;
+        partition_touch(p);
+    }
+    return STATUS_OK;
+}
+
+static enum status replay_create(struct replay *r, const struct entry *e)
+{
+    struct store *s = r->store;
+    char topic[TOPIC_NAME_MAX + 1] = {0};
+    if (e->payload_bytes < 9 || e->payload_bytes - 8 > TOPIC_NAME_MAX) return STATUS_DAMAGED;
+    memcpy(topic, e->payload + 8, e->payload_bytes - 8);
+    if (!topic_name_valid(topic) || e->partition < 0) return STATUS_DAMAGED;
+    if (partition_map_find(s->map, e->topic, e->partition) != NULL) return STATUS_DAMAGED;
+    struct partition *p = partition_new(s, topic, e->topic, e->partition);
+    if (p == NULL) return STATUS_NO_MEMORY;
+    p->creation = e->aux;
+    p->home = load_le64(e->payload);
+    s->creations = MAX(s->creations, e->aux);
+    enum status status = partition_map_add(s->map, p);
+    if (status != STATUS_OK) partition_free(p);
+    if (status == STATUS_OK) partition_touch(p);
+    return status;
+}
+
+static enum status replay_truncate(struct replay *r, struct partition *p, const struct entry *e, struct group_place at)
+{
+    struct truncate_payload t;
+    enum status status = truncate_payload_decode(e->payload, e->payload_bytes, &t);
+    if (status != STATUS_OK) return status;
+    struct buf *b = at.buf;
+    return partition_cut(p, e->offset, &t, e->payload, b, (uint32_t)(e->payload - b->data), at.sequence, at.entry,
+                         at.sequence > r->table_sequence);
+}
+
+static enum status replay_state(struct replay *r, struct partition *p, const struct entry *e)
+{
+    partition_touch(p);
+    switch ((enum entry_kind)e->kind) {
+    case ENTRY_LOG_START: p->log_start = MAX(p->log_start, e->offset); return STATUS_OK;
+    case ENTRY_EPOCH:
+        meet(r, p, e->offset);
+        p->epoch = MAX(p->epoch, e->epoch);
+        return epoch_map_add(&p->epochs, e->epoch, e->offset);
+    case ENTRY_ROLL:
+        meet(r, p, e->offset);
+        p->segment_time_ms = -1;
+        return partition_segment_push(p, e->offset, p->end_pos);
+    case ENTRY_ACCEPT: p->damaged_from = p->damaged_to = NO_OFFSET; return STATUS_OK;
+    case ENTRY_DELETE: return partition_deleted(p);
+    case ENTRY_PAD:
+    case ENTRY_CREATE:
+    case ENTRY_APPEND:
+    case ENTRY_TRUNCATE:
+    case ENTRY_KIND_COUNT: break;
+    }
+    return STATUS_DAMAGED;
+}
+
+static enum status replay_entry(struct replay *r, const struct entry *e, struct group_place at)
+{
+    struct partition *p = partition_map_find(r->store->map, e->topic, e->partition);
+    bool state = at.sequence > r->table_sequence;
+    r->entries++;
+    if (e->kind == ENTRY_CREATE) return state ? replay_create(r, e) : STATUS_OK;
+    if (p == NULL) {
+        if (state) r->orphans++;
+        return STATUS_OK;
+    }
+    if (!state && before_resume(p, at.sequence, at.entry)) return STATUS_OK;
+    if (e->kind == ENTRY_APPEND) return replay_append(r, p, e, at);
+    if (e->kind == ENTRY_TRUNCATE) return replay_truncate(r, p, e, at);
+    return state ? replay_state(r, p, e) : STATUS_OK;
+}
+
+/* The group before was lost; this one repeats where its partitions ended. */
+static void name_victims(struct replay *r, const struct group_reader *g, uint32_t proofs)
+{
+    for (uint32_t i = 0; i < proofs; i++) {
+        struct proof proof;
+        group_reader_proof(g, i, &proof);
+        struct partition *p = partition_map_find(r->store->map, proof.topic, proof.partition);
+        if (p != NULL) meet(r, p, proof.end);
+    }
+}
+
+enum status replay_group(struct replay *r, struct buf *b, uint32_t at, const struct group_header *h, bool after_loss)
+{
+    struct group_reader g;
+    struct entry e;
+    struct group_place place = {.buf = b, .sequence = h->sequence};
+    group_reader_init(&g, b->data + at, h);
+    if (after_loss) name_victims(r, &g, h->proof_count);
+    for (;; place.entry++) {
+        enum status status = group_reader_next(&g, &e);
+        if (status == STATUS_OFFSET_OUT_OF_RANGE) return STATUS_OK;
+        if (status == STATUS_OK) status = replay_entry(r, &e, place);
+        if (status != STATUS_OK) return status;
+    }
+}
+
+bool replay_needs_quiet(const uint8_t *group, const struct group_header *h)
+{
+    struct group_reader g;
+    struct entry e;
+    group_reader_init(&g, group, h);
+    while (group_reader_next(&g, &e) == STATUS_OK)
+        if (e.kind == ENTRY_TRUNCATE || e.kind == ENTRY_DELETE) return true;
+    return false;
+}
+
+void replay_suspect(struct replay *r)
+{
+    for (uint32_t i = 0; i < partition_map_count(r->store->map); i++)
+        partition_map_at(r->store->map, i)->unproved = true;
+}
+
+void replay_finish(struct replay *r)
+{
+    struct store *s = r->store;
+    for (uint32_t i = 0; i < partition_map_count(s->map); i++) {
+        struct partition *p = partition_map_at(s->map, i);
+        if (p->end_pos < p->resume.end_pos || (p->unproved && r->lost_unknown)) damage(r, p, p->log_end, NO_OFFSET);
+        p->unproved = false;
+        p->resume = (struct resume){0};
+        p->durable_pos = p->end_pos;
+        p->durable_end = p->log_end;
+        p->log_start_durable = p->log_start;
+        partition_hw_advance(p);
+        partition_check(p);
+    }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The inside of a store, for storage only: what journal, mover, checkpoint and recovery of one shard and disk share. */
+#pragma once
+#include "base/log.h"
+#include "storage/files.h"
+#include "storage/partition.h"
+
+struct table_writer;
+struct opening;
+struct closing;
+struct mover;
+struct unlinker;
+struct recovery;
+
+#define STORE_FORMAT_VERSION 1
+
+struct store {
+    struct env *env;
+    struct disk *disk;
+    struct store_config config;
+    struct path dir;
+    struct journal *journal;
+    struct files *files;
+    struct mover *mover;
+    struct unlinker *unlinker;
+    struct table_writer *table;
+    struct partition_map *map; /* partition_map.h */
+    uint64_t creations;        /* last creation sequence given */
+    struct list touched;       /* partitions that the next table delta must have */
+    struct list unmoved;       /* partitions with bytes not moved, oldest first */
+    struct list dirty_dirs;
+    struct list refused; /* commit_waiters to tell FENCED.. in the next turn; status in the op */
+    uint64_t evicted;    /* cache: groups up to here left it */
+    struct timer tick;
+    struct turn_hook hook;
+    struct io_op space; /* asks for free space each second */
+    struct mono_ns space_asked;
+    bool low_space; /* below the reserve: appends are refused (rule A10) */
+    bool closing;   /* clean stop has begun */
+    bool serving;   /* recovery is over */
+    bool growing;   /* a ring file is being made */
+    bool recovered;
+    struct opening *opening; /* while it is being opened */
+    struct closing *closing_flow;
+    struct journal_id directory; /* id of the log directory */
+};
+
+#define STORE_LOG(s, level, event, ...)                                                                                \
+    do {                                                                                                               \
+        if ((s)->config.log != NULL) LOG((s)->config.log, (s)->env, level, event, __VA_ARGS__);                        \
+    } while (0)
+
+static inline bool store_fenced(const struct store *s)
+{
+    return disk_fenced(s->disk);
+}
+
+/* Completes w in the next turn: for answers that are known inside a call. */
+void store_refuse(struct store *s, struct commit_waiter *w);
+
+/* Moved bytes of groups up to `sequence` leave the tail cache. */
+void store_evict(struct store *s, uint64_t sequence);
+/* Recovery is over: the loop's work begins. */
+void store_serve(struct store *s);
+void opening_start(struct store *s, struct store_open *op);
