@@ -195,7 +195,7 @@ void partition_lookup_time(struct partition *p, int64_t time_ms, struct partitio
     op->status = time_ms == -1 || time_ms == -2 ? STATUS_OK : STATUS_UNSUPPORTED;
     op->offset = time_ms == -1 ? p->high_watermark : p->log_start_durable;
     op->timestamp_ms = -1;
-    op->epoch = epoch_map_of(&p->epochs, op->offset);
+    op->epoch = epoch_map_epoch_of(&p->epochs, op->offset);
     op->waiter = (struct commit_waiter){.durable = lookup_refused};
     store_refuse(p->store, &op->waiter);
 }

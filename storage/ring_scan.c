@@ -76,7 +76,7 @@ static enum status mark_group(struct recovery *r, uint32_t file, uint64_t pos, u
     return status;
 }
 
-static enum status accept(struct recovery *r, const uint8_t *at)
+static enum status replay_here(struct recovery *r, const uint8_t *at)
 {
     const struct group_header *h = &r->group;
     struct buf *b = buf_create(r->store->env->mem, MEM_LOG, h->length);
@@ -159,7 +159,7 @@ static void go_back(struct recovery *r)
 
 static int take_group(struct recovery *r, const uint8_t *at)
 {
-    enum status status = accept(r, at);
+    enum status status = replay_here(r, at);
     if (status == STATUS_NO_MEMORY)
         return recovery_fail(r, status, "%s: leat.memory.bytes is too small to replay the journal", r->dir.s);
     if (status != STATUS_OK)

@@ -3,6 +3,8 @@
  * writes, free space and the cache.
  *
  * Failure modes: journal_fail (any failed write or flush) reaches every waiter by itself; here only the log line. */
+#include "storage/store.h"
+
 #include "storage/checkpoint.h"
 #include "storage/mover.h"
 #include "storage/partition_map.h"
