@@ -164,6 +164,15 @@ static void B11_declared_sizes_are_not_trusted(void)
     ASSERT_EQ(unpack(mem, CODEC_SNAPPY, framed, sizeof framed, CAP, NULL, &made), STATUS_CORRUPT_BATCH);
     store_be32(framed + 16, 0);
     ASSERT_EQ(unpack(mem, CODEC_SNAPPY, framed, sizeof framed, CAP, NULL, &made), STATUS_CORRUPT_BATCH);
+    /* above the cap: said before the memory for it is asked for */
+    uint8_t *zeros = calloc(1, 4u << 20);
+    size_t size = snappy_max_compressed_length(4u << 20);
+    char *raw = malloc(size);
+    ASSERT_EQ(snappy_compress((char *)zeros, 4u << 20, raw, &size), SNAPPY_OK);
+    ASSERT_EQ(unpack(mem, CODEC_SNAPPY, raw, size, 100000, NULL, &made), STATUS_BATCH_TOO_LARGE);
+    ASSERT_EQ(unpack(mem, CODEC_SNAPPY, raw, size, CAP, NULL, &made), STATUS_NO_MEMORY);
+    free(raw);
+    free(zeros);
     store_be32(framed + 16, 3);
     ASSERT_EQ(unpack(mem, CODEC_SNAPPY, framed, sizeof framed, CAP, (const uint8_t *)"x", &made), STATUS_OK);
     /* zstd: one raw block of one byte, in windows of 8 MiB (taken) and 2 GiB (not) */
