@@ -234,3 +234,12 @@ void partition_create(struct store *s, const char *topic, struct topic_id id, in
     else
         journal_wait(s->journal, &c->waiter);
 }
+
+/* --- delete --- */
+
+enum status partition_deleted(struct partition *p)
+{
+    partition_map_remove(p->store->map, p);
+    partition_free(p);
+    return STATUS_OK;
+}

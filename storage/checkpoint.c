@@ -344,8 +344,9 @@ static bool is_time(const struct table_writer *w)
     if (w->number == 0 && w->checkpoints > 0 && age < RETRY_NS) return false; /* given up a moment ago */
     if (w->wanted) return true;
     if (since > total / 4) return true;
-    if (journal_fill(j) > 600 && (since > total / 16 || journal_oldest_needed(j) > w->replay_from))
-        return age > 10 * NS_PER_MS;
+    /* space is freed one checkpoint late: this one frees what the last one no longer needed */
+    if (journal_tight(j) && (w->replay_from > j->mark_sequence || journal_oldest_needed(j) > w->replay_from))
+        return true;
     return since > 0 && age > s->config.checkpoint_ms * NS_PER_MS;
 }
 

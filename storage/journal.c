@@ -114,6 +114,16 @@ uint32_t journal_fill(const struct journal *j)
     return (uint32_t)((total - free_bytes) * 1000 / total);
 }
 
+static uint32_t reserve_files(const struct journal *j)
+{
+    return MAX(1u, j->slot_count / 16);
+}
+
+bool journal_tight(const struct journal *j)
+{
+    return files_ahead(j) <= reserve_files(j) + j->slot_count / 8 + 1;
+}
+
 /* --- marks --- */
 
 static struct mark *mark_at(const struct journal *j, uint64_t sequence)
@@ -297,7 +307,7 @@ enum status journal_admit(struct journal *j, uint32_t payload_bytes, bool contro
         c = NULL;
     }
     uint32_t ahead = files_ahead(j);
-    if (!control && ahead <= MAX(1u, j->slot_count / 16)) return STATUS_BUSY;
+    if (!control && ahead <= reserve_files(j)) return STATUS_BUSY;
     if (c != NULL) return STATUS_OK; /* its place was promised when it was opened */
     if (head_slot(j)->bytes - j->head_pos >= group_most(j, payload_bytes)) return STATUS_OK;
     return ahead > 0 && !j->frozen ? STATUS_OK : STATUS_BUSY;

@@ -152,6 +152,8 @@ uint64_t journal_oldest_needed(const struct journal *j); /* next_sequence if non
 void journal_free(struct journal *j, uint64_t sequence);
 /* Used part of the ring, in thousandths. */
 uint32_t journal_fill(const struct journal *j);
+/* Appends are refused soon: what can be moved and freed should be now. */
+bool journal_tight(const struct journal *j);
 uint64_t journal_bytes(const struct journal *j);
 void journal_stalled(struct journal *j, int64_t stall_ns); /* fences when a commit is older than that */
 void journal_fail(struct journal *j);

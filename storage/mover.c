@@ -67,6 +67,11 @@ void partition_dir(const struct partition *p, struct path *ret_path)
     path_set(ret_path, "%s/%s", p->store->dir.s, name);
 }
 
+void partition_dir_dirty(struct partition *p)
+{
+    if (!list_linked(&p->in_dirs)) list_push_back(&p->store->dirty_dirs, &p->in_dirs);
+}
+
 struct file_key partition_file_key(const struct partition *p, int64_t base, enum file_kind kind)
 {
     return (struct file_key){
@@ -128,7 +133,8 @@ static void move_start(struct mover *mv, struct move *m, struct partition *p)
 /* Half of the ring or of the memory is taken: pieces of any size. */
 static bool in_hurry(const struct store *s)
 {
-    return journal_fill(s->journal) > 500 || mem_used(s->env->mem, MEM_LOG) > mem_budget(s->env->mem, MEM_LOG) / 2;
+    return journal_fill(s->journal) > 500 || journal_tight(s->journal) ||
+           mem_used(s->env->mem, MEM_LOG) > mem_budget(s->env->mem, MEM_LOG) / 2;
 }
 
 void mover_turn(struct mover *mv)
@@ -229,7 +235,7 @@ static int move_open(struct task *t)
         status = file_use_begin(s->files, &m->index, t, m->dir.s, &index, true);
     if (status != STATUS_OK && t->pending_ops == 0)
         return move_again(m, status) ? STAGE_WAIT(MOVE_OPEN) : move_failed(m, status, "open");
-    return STAGE_WAIT(MOVE_WRITE);
+    return t->pending_ops > 0 ? STAGE_WAIT(MOVE_WRITE) : MOVE_WRITE;
 }
 
 static int move_write(struct task *t)

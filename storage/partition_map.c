@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "storage/store_impl.h"
 #include <stdlib.h>
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 struct partition_map {

@@ -51,7 +51,7 @@ static int fetch_begin(struct task *t)
     if (status == STATUS_OK && !f->is_in_builder)
         status = file_use_begin(p->store->files, &f->index, t, dir.s, &index, false);
     if (status != STATUS_OK) f->status = STATUS_BUSY;
-    return STAGE_WAIT(FETCH_PAGE);
+    return t->pending_ops > 0 ? STAGE_WAIT(FETCH_PAGE) : FETCH_PAGE;
 }
 
 static enum status open_status(const struct segment_fetch *f)

@@ -16,6 +16,7 @@
 #include "base/bytes.h"
 #include <stdarg.h>
 #include <stdio.h>
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #define NAMES_BYTES (1u << 20)

@@ -18,7 +18,7 @@
 #include "storage/store_impl.h"
 
 #define BODY_DROP_BYTES  32u
-#define BODY_FIXED_BYTES 168u
+#define BODY_FIXED_BYTES 176u
 #define SEGMENT_BYTES    24u
 #define FLAG_DROPPED     1u
 #define OUT_FIRST_BYTES  4096u
@@ -157,6 +157,7 @@ static void record_fixed(uint8_t *b, const struct partition *p, uint64_t carry_e
     store_le32(b + 152, (uint32_t)epoch_map_encoded_size(&p->epochs));
     store_le32(b + 156, (uint32_t)producer_state_encoded_size(&p->producers));
     store_le32(b + 160, (uint32_t)index_encoded_size(&p->index));
+    store_le64(b + 168, r == NULL ? carry_end : r->pos);
 }
 
 static size_t record_tail_bytes(const uint8_t *b)
@@ -314,12 +315,15 @@ enum status table_record_load(const struct record *rec, struct partition *p, str
     p->replicated = (int64_t)load_le64(b + 64);
     p->epoch = (int32_t)load_le32(b + 72);
     p->moved_pos = load_le64(b + 88);
-    p->carried_pos = p->end_pos = p->durable_pos = load_le64(b + 96);
+    p->carried_pos = load_le64(b + 96);
+    p->end_pos = load_le64(b + 168);
+    p->durable_pos = MAX(p->end_pos, p->moved_pos);
     p->damaged_from = (int64_t)load_le64(b + 120);
     p->damaged_to = (int64_t)load_le64(b + 128);
     p->segment_time_ms = (int64_t)load_le64(b + 136);
     uint64_t end_pos = load_le64(b + 80);
-    if (!positions_sane(p, p->end_pos, end_pos, carried)) return STATUS_DAMAGED;
+    if (!positions_sane(p, p->carried_pos, end_pos, carried)) return STATUS_DAMAGED;
+    if (p->end_pos != p->carried_pos && (carried > 0 || p->end_pos > p->carried_pos)) return STATUS_DAMAGED;
     status = load_carried(p, at, carried, load_le32(b + 76));
     at += carried;
     if (status == STATUS_OK) status = epoch_map_decode(&p->epochs, at, load_le32(b + 152));

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Blocking calls over the simulator; see store_world.h. */
+#include "tests/sim/store_world.h"
+
+#include "base/bytes.h"
+#include "protocol/batch_record.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ANSWER_NS   (600 * NS_PER_S) /* a call that is not answered in ten simulated minutes hangs */
+#define BATCH_BYTES (1u << 21)
+
+void world_init(struct store_world *w, uint64_t seed, const struct sim_machine_config *machine)
+{
+    memset(w, 0, sizeof *w);
+    w->sim = sim_create(&(struct sim_config){.seed = seed});
+    w->machine = sim_machine_create(w->sim, "10.0.0.1", machine);
+    store_config_init(&w->config);
+    w->config.dir = "/data";
+    w->config.reserve_bytes = 1 << 20;
+    w->config.journal_first_bytes = 4 << 20;
+    w->config.journal_bytes = 8 << 20;
+    w->config.group_bytes = 256 << 10;
+    w->config.batch_bytes_max = 256 << 10;
+    w->config.segment_bytes = 1 << 20;
+}
+
+void world_deinit(struct store_world *w)
+{
+    sim_destroy(w->sim);
+}
+
+static struct store_world *starting; /* the simulator runs one world at a time in a process */
+
+static void opened(struct store_open *op)
+{
+    struct store_world *w = starting;
+    w->opened++;
+    w->stores[op - w->open] = op->store;
+}
+
+static void start(struct env *e, void *arg)
+{
+    struct store_world *w = arg;
+    struct store_open *op = &w->open[e->shard];
+    memset(op, 0, sizeof *op);
+    op->done = opened;
+    store_open(e, &w->disk, &w->config, op);
+}
+
+static bool all_opened(void *arg)
+{
+    struct store_world *w = arg;
+    return w->opened == w->shards;
+}
+
+enum status world_boot(struct store_world *w, uint32_t shards)
+{
+    CHECK(shards <= WORLD_SHARDS_MAX);
+    disk_init(&w->disk);
+    w->shards = shards;
+    w->opened = 0;
+    memset(w->stores, 0, sizeof w->stores);
+    starting = w;
+    sim_boot(w->machine, shards, start, w);
+    CHECK(sim_run_while_not(w->sim, all_opened, w, sim_now(w->sim) + ANSWER_NS));
+    for (uint32_t i = 0; i < shards; i++)
+        if (w->open[i].status != STATUS_OK) return w->open[i].status;
+    return STATUS_OK;
+}
+
+void world_crash(struct store_world *w, enum sim_kill how)
+{
+    sim_kill(w->machine, how);
+}
+
+struct answer {
+    bool done;
+    enum status status;
+};
+
+static bool answered(void *arg)
+{
+    return ((struct answer *)arg)->done;
+}
+
+static void wait_for(struct store_world *w, struct answer *a)
+{
+    CHECK(sim_run_while_not(w->sim, answered, a, sim_now(w->sim) + ANSWER_NS));
+}
+
+struct stop {
+    struct store_close op;
+    struct answer answer;
+};
+
+static void stopped(struct store_close *op)
+{
+    struct stop *s = container_of(op, struct stop, op);
+    s->answer = (struct answer){.done = true, .status = op->status};
+}
+
+enum status world_stop(struct store_world *w)
+{
+    enum status worst = STATUS_OK;
+    for (uint32_t i = 0; i < w->shards; i++) {
+        struct stop s = {.op.done = stopped};
+        store_close(w->stores[i], &s.op);
+        wait_for(w, &s.answer);
+        if (s.answer.status != STATUS_OK) worst = s.answer.status;
+    }
+    sim_kill(w->machine, SIM_KILL); /* nothing is left that could be lost */
+    return worst;
+}
+
+struct topic_id world_topic_id(const char *topic)
+{
+    struct topic_id id = {{0}};
+    for (size_t i = 0; topic[i] != '\0'; i++) id.b[i % 16] = (uint8_t)(id.b[i % 16] * 31 + topic[i]);
+    id.b[15] |= 1;
+    return id;
+}
+
+struct partition *world_find(struct store_world *w, const char *topic, int32_t number)
+{
+    struct topic_id id = world_topic_id(topic);
+    return store_find(w->stores[partition_shard(id, number, w->shards)], id, number);
+}
+
+struct creation {
+    struct partition_create op;
+    struct answer answer;
+};
+
+static void created(struct partition_create *op)
+{
+    struct creation *c = container_of(op, struct creation, op);
+    c->answer = (struct answer){.done = true, .status = op->status};
+}
+
+struct partition *world_create(struct store_world *w, const char *topic, int32_t number)
+{
+    struct topic_id id = world_topic_id(topic);
+    struct creation c = {.op.done = created};
+    partition_create(w->stores[partition_shard(id, number, w->shards)], topic, id, number, &c.op);
+    wait_for(w, &c.answer);
+    return c.answer.status == STATUS_OK ? c.op.partition : NULL;
+}
+
+uint32_t world_batch_make(const struct world_batch *b, uint8_t *out, uint32_t capacity)
+{
+    struct mem *mem = mem_create(64 << 20);
+    struct batch_builder builder;
+    struct batch_options options;
+    const uint8_t *data;
+    size_t len;
+    char *value = malloc(b->value_bytes + 64);
+    batch_options_init(&options);
+    if (b->has_producer) {
+        options.producer_id = b->producer_id;
+        options.producer_epoch = b->epoch;
+        options.base_sequence = b->sequence;
+    }
+    batch_builder_init(&builder, mem, &options);
+    for (int32_t i = 0; i < b->records; i++) {
+        memset(value, (int)('a' + b->tag % 26), b->value_bytes + 64);
+        int n = snprintf(value, 64, "%016llx:%06d", (unsigned long long)b->tag, i);
+        value[n] = '.';
+        CHECK_OK(
+            batch_builder_append(&builder, 1700000000000, NULL, -1, value, (int32_t)MAX(b->value_bytes, 24u), NULL, 0));
+    }
+    CHECK_OK(batch_builder_finish(&builder, &data, &len));
+    CHECK(len <= capacity);
+    memcpy(out, data, len);
+    free(value);
+    batch_builder_deinit(&builder);
+    mem_destroy(mem);
+    return (uint32_t)len;
+}
+
+struct appending {
+    struct partition_append op;
+    struct answer answer;
+};
+
+static void appended(struct partition_append *op)
+{
+    struct appending *a = container_of(op, struct appending, op);
+    a->answer = (struct answer){.done = true, .status = op->status};
+}
+
+enum status world_append(struct store_world *w, struct partition *p, const struct world_batch *b, int64_t *ret_offset)
+{
+    uint8_t *bytes = malloc(BATCH_BYTES);
+    uint32_t len = world_batch_make(b, bytes, BATCH_BYTES);
+    struct appending a;
+    for (int tries = 0; tries < 10000; tries++) { /* BUSY: the ring or the memory is full for a moment */
+        a = (struct appending){.op.done = appended};
+        partition_append(p, bytes, len, &a.op);
+        wait_for(w, &a.answer);
+        if (a.answer.status != STATUS_BUSY) break;
+        world_pass(w, NS_PER_MS);
+    }
+    free(bytes);
+    if (a.answer.status == STATUS_OK && ret_offset != NULL) *ret_offset = a.op.base_offset;
+    return a.answer.status;
+}
+
+struct reading {
+    struct partition_read *op;
+    struct answer answer;
+};
+
+static struct reading *reading_now;
+
+static void has_read(struct partition_read *op)
+{
+    CHECK(op == reading_now->op);
+    reading_now->answer = (struct answer){.done = true, .status = op->status};
+}
+
+enum status world_read(struct store_world *w, struct partition *p, int64_t offset, uint32_t max_bytes,
+                       struct partition_read *ret_read)
+{
+    struct reading r = {.op = ret_read};
+    reading_now = &r;
+    ret_read->done = has_read;
+    partition_read(p, offset, max_bytes, ret_read);
+    wait_for(w, &r.answer);
+    return r.answer.status;
+}
+
+struct changing {
+    struct partition_change op;
+    struct answer answer;
+};
+
+static void changed(struct partition_change *op)
+{
+    struct changing *c = container_of(op, struct changing, op);
+    c->answer = (struct answer){.done = true, .status = op->status};
+}
+
+enum status world_epoch(struct store_world *w, struct partition *p, int32_t epoch)
+{
+    struct changing c = {.op.done = changed};
+    partition_epoch_start(p, epoch, &c.op);
+    wait_for(w, &c.answer);
+    return c.answer.status;
+}
+
+enum status world_truncate(struct store_world *w, struct partition *p, int64_t offset)
+{
+    struct changing c = {.op.done = changed};
+    partition_truncate(p, offset, &c.op);
+    wait_for(w, &c.answer);
+    return c.answer.status;
+}
+
+enum status world_log_start(struct store_world *w, struct partition *p, int64_t offset)
+{
+    struct changing c = {.op.done = changed};
+    partition_log_start_move(p, offset, &c.op);
+    wait_for(w, &c.answer);
+    return c.answer.status;
+}
+
+void world_pass(struct store_world *w, int64_t ns)
+{
+    sim_run_until(w->sim, sim_now(w->sim) + ns);
+}

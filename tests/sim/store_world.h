@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A simulated machine that runs stores, and blocking calls on them for stories: each call runs the world until its op
+ * is answered. Records carry their own identity, so that a log can be compared with an array: value =
+ * "partition:n:...". */
+#pragma once
+#include "base/sim/sim.h"
+#include "storage/disk.h"
+#include "storage/store.h"
+
+#define WORLD_SHARDS_MAX 8
+
+struct store_world {
+    struct sim *sim;
+    struct sim_machine *machine;
+    struct store_config config;
+    struct disk disk;
+    uint32_t shards;
+    struct store_open open[WORLD_SHARDS_MAX];
+    struct store *stores[WORLD_SHARDS_MAX];
+    uint32_t opened; /* shards that answered */
+    struct log *log; /* of shard 0, when LEAT_SIM_LOG-like output is wanted */
+};
+
+void world_init(struct store_world *w, uint64_t seed, const struct sim_machine_config *machine);
+void world_deinit(struct store_world *w);
+/* Boots and opens; the first shard's status that is not OK, or OK. */
+enum status world_boot(struct store_world *w, uint32_t shards);
+enum status world_stop(struct store_world *w); /* clean stop of every store, then the process ends */
+void world_crash(struct store_world *w, enum sim_kill how);
+
+struct partition *world_create(struct store_world *w, const char *topic, int32_t number);
+struct partition *world_find(struct store_world *w, const char *topic, int32_t number); /* NULL: none */
+struct topic_id world_topic_id(const char *topic);
+
+/* One batch of `records` records of value_bytes each, made from (topic number, first record number). Returns its bytes.
+ */
+struct world_batch {
+    bool has_producer;
+    int64_t producer_id;
+    int32_t sequence, records;
+    int16_t epoch;
+    uint32_t value_bytes;
+    uint64_t tag; /* goes into the values */
+};
+uint32_t world_batch_make(const struct world_batch *b, uint8_t *out, uint32_t capacity);
+
+/* Blocking. */
+enum status world_append(struct store_world *w, struct partition *p, const struct world_batch *b, int64_t *ret_offset);
+enum status world_read(struct store_world *w, struct partition *p, int64_t offset, uint32_t max_bytes,
+                       struct partition_read *ret_read); /* release it */
+enum status world_epoch(struct store_world *w, struct partition *p, int32_t epoch);
+enum status world_truncate(struct store_world *w, struct partition *p, int64_t offset);
+enum status world_log_start(struct store_world *w, struct partition *p, int64_t offset);
+/* Runs the world for so long. */
+void world_pass(struct store_world *w, int64_t ns);
