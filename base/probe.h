@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Start-up probe: can this machine and this directory carry a broker, and how does the disk want to be flushed?
+ *
+ * Run it once, before any shard, with the data directory (which exists). It blocks for under 100 ms on a healthy disk,
+ * writes one file of 1 MiB and removes it (best effort after a crash: its name is PROBE_FILE, safe to delete), and
+ * raises the process's soft limit of descriptors to the hard one. Nothing else is changed. */
+#pragma once
+#include "base/status.h"
+#include <stddef.h>
+
+#define PROBE_FILE       "leat.probe.tmp"
+#define PROBE_KERNEL_MIN "6.1"
+/* Descriptors without which no broker starts: rings, eventfds, journals, listeners, log and the first connections. More
+ * is the caller's to ask for, from nofile. */
+#define PROBE_FILES_MIN 256u
+/* Free space without which no directory is opened: the probe's own file and room for the first journal blocks. */
+#define PROBE_SPACE_MIN (16ull << 20)
+
+struct probe_result {
+    uint32_t kernel_major, kernel_minor;
+    char file_system[16];      /* "ext4", "xfs", ..; "0x<magic>" if unknown */
+    uint32_t dio_mem_align;    /* bytes: of the address of a direct read or write; 0: no O_DIRECT here */
+    uint32_t dio_offset_align; /* bytes: of its position and length; 0: no O_DIRECT here */
+    uint32_t dio_align;        /* for env_uring_config: the larger of both; 4096 without O_DIRECT */
+    uint32_t write_ns;         /* p50: 4 KiB into pre-zeroed, allocated blocks, no flush */
+    uint32_t write_sync_ns;    /* p50: the same + fdatasync */
+    uint32_t write_dsync_ns;   /* p50: the same with RWF_DSYNC */
+    uint32_t rounds;           /* of each of the three; fewer than 50 on a slow disk, at least 3 */
+    bool dsync_cheaper;        /* write_dsync_ns < write_sync_ns */
+    uint64_t nofile;           /* soft limit of descriptors, already raised */
+    uint64_t
+        memlock_bytes; /* soft limit of locked memory; UINT64_MAX: none. Only told: from 6.1 on rings do not count */
+    uint64_t free_bytes, total_bytes; /* of the file system; free to us */
+};
+
+/* dir: borrowed. ret_error: one sentence (what, where, what to do) when the status is not OK. Errors: UNSUPPORTED
+ * (kernel too old, io_uring absent or forbidden), NOT_FOUND (no such directory), PERMISSION, READ_ONLY, NO_SPACE
+ * (under PROBE_SPACE_MIN), TOO_MANY_FILES (under PROBE_FILES_MIN), NO_MEMORY, IO_ERROR. */
+enum status probe_run(const char *dir, struct probe_result *ret_probe, char ret_error[256]) MUST_CHECK;
+
+/* One line for the log, without line end, cut at size. */
+void probe_line(const struct probe_result *p, char *line, size_t size);
+
+/* ---- the parts without the OS, for tests ---- */
+
+/* "6.1.0-18-amd64" -> 6, 1. Errors: UNSUPPORTED with a sentence: below the minimum, or no version at all. */
+enum status probe_kernel(const char *release, struct probe_result *ret_probe, char ret_error[256]) MUST_CHECK;
+/* The sentence for a ring that could not be set up. err: errno value, > 0; disabled: sysctl kernel.io_uring_disabled,
+ * -1 if there is no such sysctl. Never OK. */
+enum status probe_ring_refused(int err, int disabled, char ret_error[256]) MUST_CHECK;
