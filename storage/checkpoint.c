@@ -338,7 +338,7 @@ static const struct flow cp_flow = {"checkpoint", cp_stages, COUNT_OF(cp_stages)
 static bool is_time(const struct table_writer *w)
 {
     const struct store *s = w->store;
-    const struct journal *j = s->journal;
+    struct journal *j = s->journal;
     uint64_t since = j->bytes_written - w->journal_bytes_at, total = journal_bytes(j);
     int64_t age = s->env->now.v - w->last.v;
     if (w->number == 0 && w->checkpoints > 0 && age < RETRY_NS) return false; /* given up a moment ago */

@@ -162,11 +162,14 @@ void journal_mark_release(struct journal *j, uint64_t sequence)
     m->unmoved--;
 }
 
-uint64_t journal_oldest_needed(const struct journal *j)
+/* Only the newest groups gain marks, so what was passed once stays passed. */
+uint64_t journal_oldest_needed(struct journal *j)
 {
-    for (uint32_t i = 0; i < j->mark_count; i++)
-        if (j->marks[(j->mark_first + i) % j->mark_capacity].unmoved > 0) return j->mark_sequence + i;
-    return j->next_sequence;
+    uint64_t sequence = MAX(j->needed_from, j->mark_sequence);
+    while (sequence < j->mark_sequence + j->mark_count && mark_at(j, sequence)->unmoved == 0) sequence++;
+    j->needed_from =
+        j->mark_count == 0 ? sequence : MIN(sequence, j->mark_sequence + j->mark_count - 1); /* may be open */
+    return sequence;
 }
 
 void journal_free(struct journal *j, uint64_t sequence)

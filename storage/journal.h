@@ -109,6 +109,7 @@ struct journal {
     struct mark *marks; /* deque: marks[(first + i) % capacity] is sequence mark_sequence + i */
     uint32_t mark_first, mark_count, mark_capacity;
     uint64_t mark_sequence;
+    uint64_t needed_from; /* no group below is needed for bytes */
     struct proof *proofs; /* of the commit before: they stand in the next one */
     uint32_t proof_count, proof_capacity;
     struct timer idle;
@@ -147,7 +148,7 @@ uint64_t journal_seal(struct journal *j);
 /* Marks: a ref is a partition's need of a group at replay. */
 void journal_mark_use(struct journal *j, uint64_t sequence);
 void journal_mark_release(struct journal *j, uint64_t sequence);
-uint64_t journal_oldest_needed(const struct journal *j); /* next_sequence if none */
+uint64_t journal_oldest_needed(struct journal *j); /* next_sequence if none */
 /* Groups below `sequence` are dead. */
 void journal_free(struct journal *j, uint64_t sequence);
 /* Used part of the ring, in thousandths. */

@@ -59,10 +59,11 @@ struct partition {
     uint64_t home, creation;
     int64_t log_start, log_end, high_watermark, replicated; /* replicated: NO_OFFSET, or what others allow */
     uint64_t end_pos, durable_pos, moved_pos, carried_pos;
-    int64_t durable_end;              /* offset of durable_pos */
-    int64_t log_start_durable;        /* what readers see: a log start that a crash cannot take back */
-    struct resume resume;             /* during recovery */
-    bool unproved;                    /* during recovery: may have lost entries */
+    int64_t durable_end;       /* offset of durable_pos */
+    int64_t log_start_durable; /* what readers see: a log start that a crash cannot take back */
+    struct resume resume;      /* during recovery */
+    bool broken;               /* during recovery: bytes below the table's state are lost; the rest is not placed */
+    bool unproved;             /* during recovery: may have lost entries */
     int64_t damaged_from, damaged_to; /* NO_OFFSET: sound; to may be NO_OFFSET: not known */
     struct segment *segments;
     struct segment first_segment; /* segments points here while one is enough */

@@ -1,26 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Idempotent producers of one partition: which sequences are in the log (KIP-98, KIP-360; rules I1-I4, A3). Pure.
  *
- * State has two parts: `committed`, as of the high watermark, and `pending`, the headers of the batches above it. A
- * truncation drops pending ones only, so it never has to undo. Both are a function of the log, never of a clock.
+ * State has two parts: `committed`, as of an offset at or below the high watermark: per producer its epoch and its last
+ * five batches; and `pending`, the headers of the batches above it, in offset order. A truncation drops pending ones
+ * only, so it never has to undo. Both are a function of the log and of its high watermark, never of a clock.
  *
- * Checks as Apache Kafka makes them: nothing known of the producer: any first sequence is taken (its records may have
- * been retained away). A higher epoch must begin at 0. Otherwise the next sequence is last + 1, after 2^31 - 1 comes 0.
- * A repeat of one of the last five batches is a duplicate. Costs: 176 bytes per producer, one pointer for none.
+ * Checks as Apache Kafka 4 makes them, against committed and pending together:
+ *   nothing known of the producer   OK, whatever the sequence: its records may have been retained away, its state may
+ *                                   have expired (KIP-360; a broker answers UNKNOWN_PRODUCER_ID no more)
+ *   lower epoch                     PRODUCER_FENCED
+ *   higher epoch                    OK if it begins at 0, else SEQUENCE_GAP
+ *   same epoch                      SEQUENCE_DUPLICATE for an exact repeat of one of the last five batches; OK for last
+ *                                   sequence + 1, where 0 follows 2^31 - 1; else SEQUENCE_GAP, older repeats too
+ * A batch without sequence (a transaction marker) is checked for its epoch only; it counts where it begins an epoch:
+ * then 0 must follow. Sequences span what the offsets span, also in batches that compaction has thinned out.
+ *
+ * Memory (class MEM_LOG): one pointer for a partition without producers; 48 to 64 bytes for a producer with one batch,
+ * 144 to 160 for one with more (10^6 of them: 160 MB); 40 for a pending batch, given back when none is left.
  *
  * Encoding, little-endian: u32 producers, u32 pending, then per producer (ascending id) i64 id, i16 epoch, u16 batches,
  * u32 zero, batches x {i32 first, i32 last sequence, i64 base, i64 last offset, i64 timestamp}; then pending x {i64 id,
- * i16 epoch, u16 zero, i32 first, i32 last sequence, u32 zero, i64 base, i64 last offset, i64 timestamp}. */
+ * i16 epoch, u16 zero, i32 first sequence, i32 last - base offset + 1, u32 zero, i64 base, i64 last offset,
+ * i64 timestamp}. First and last sequence of a batch without: -1. */
 #pragma once
 #include "base/mem.h"
 #include "storage/types.h"
 
-#define PRODUCER_WINDOW 5 /* Kafka's max.in.flight.requests.per.connection with idempotence */
+#define NO_SEQUENCE (-1)
 
 struct producer_batch {
     int64_t producer_id, base_offset, last_offset, max_timestamp_ms;
-    int32_t first_sequence, record_count;
+    int32_t first_sequence, record_count; /* at most last - base offset + 1 */
     int16_t epoch;
+    bool pending; /* out: above the committed part */
 };
 
 struct producers;
@@ -32,15 +44,27 @@ struct producer_state {
 
 void producer_state_init(struct producer_state *s, struct mem *mem);
 void producer_state_deinit(struct producer_state *s);
+void producer_state_check_invariants(const struct producer_state *s);
+
 /* May this batch be appended now? OK, SEQUENCE_DUPLICATE (*ret_original: the batch that it repeats), SEQUENCE_GAP,
- * PRODUCER_FENCED. Offsets of b are ignored. */
+ * PRODUCER_FENCED. Of b's offsets only the difference counts. */
 enum status producer_state_check(const struct producer_state *s, const struct producer_batch *b,
                                  struct producer_batch *ret_original) MUST_CHECK;
-enum status producer_state_reserve(struct producer_state *s) MUST_CHECK; /* room for one append and its commit */
-void producer_state_append(struct producer_state *s, const struct producer_batch *b); /* becomes pending */
-void producer_state_commit(struct producer_state *s, int64_t high_watermark);         /* folds what is below */
-void producer_state_truncate(struct producer_state *s, int64_t end); /* pending batches at or above end are gone */
+/* Room for one append, and the commit of all; holds until the next append or commit. NO_MEMORY changes nothing. */
+enum status producer_state_reserve(struct producer_state *s) MUST_CHECK;
+/* The batch is in the log at its offsets, above all others: it becomes pending. Not checked: a follower and a replay
+ * take what the leader took. */
+void producer_state_append(struct producer_state *s, const struct producer_batch *b);
+/* Folds pending batches that lie below the high watermark; a lower one than before changes nothing. */
+void producer_state_commit(struct producer_state *s, int64_t high_watermark);
+/* The log ends at `end` now: pending batches that reach there are gone. Never below what was committed. */
+void producer_state_truncate(struct producer_state *s, int64_t end);
+/* Producers whose newest batch is older than before_ms, and that have none pending, are forgotten. before_ms must come
+ * from the log's content, so that all replicas forget the same. */
+void producer_state_remove_expired(struct producer_state *s, int64_t before_ms);
+
 size_t producer_state_encoded_size(const struct producer_state *s);
 void producer_state_encode(const struct producer_state *s, uint8_t *out);
+/* Into an empty state. DAMAGED: bytes that encode never makes; NO_MEMORY. Stays empty on failure. */
 enum status producer_state_decode(struct producer_state *s, const uint8_t *in, size_t bytes) MUST_CHECK;
 uint32_t producer_state_count(const struct producer_state *s); /* producers in the committed part */

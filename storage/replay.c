@@ -36,6 +36,27 @@ static void meet(struct replay *r, struct partition *p, int64_t base)
     p->unproved = false;
 }
 
+/* Bytes that the table counts as there are lost: what follows cannot be placed, the positions are gone with them. The
+ * partition ends here; everything from here on is the damaged range (rule A8: until an operator accepts it). */
+static void break_off(struct replay *r, struct partition *p, int64_t from)
+{
+    uint32_t keep = p->segment_count;
+    while (keep > 1 && p->segments[keep - 1].start > p->end_pos) keep--;
+    if (keep < p->segment_count) partition_segments_drop_after(p, keep);
+    p->broken = true;
+    p->resume.end_pos = 0;
+    damage(r, p, from, NO_OFFSET);
+}
+
+/* The next batch in the bytes that the table counts: is it the one that follows? */
+static bool follows(const struct partition *p, int64_t base, int64_t *ret_expected)
+{
+    const struct ref *last = p->ref_count > 0 ? ref_at(p, p->ref_count - 1) : NULL;
+    if (last == NULL || !last->whole) return true; /* the resume point is exact */
+    *ret_expected = last->base_offset + last->last_delta + 1;
+    return base == *ret_expected;
+}
+
 struct group_place { /* where the entry being replayed stands */
     struct buf *buf;
     uint64_t sequence;
@@ -49,6 +70,11 @@ static enum status replay_append(struct replay *r, struct partition *p, const st
     if (batch_parse(e->payload, e->payload_bytes, &info) != STATUS_OK || info.size_bytes != e->payload_bytes ||
         info.base_offset != e->offset)
         return STATUS_DAMAGED;
+    int64_t expected;
+    if (!state && r->after_loss && !follows(p, e->offset, &expected)) {
+        break_off(r, p, expected);
+        return STATUS_OK;
+    }
     if (state && e->offset < p->log_end) return STATUS_DAMAGED;
     if (state) meet(r, p, e->offset);
     enum status status = refs_reserve(p);
@@ -127,6 +153,19 @@ static enum status replay_state(struct replay *r, struct partition *p, const str
     return STATUS_DAMAGED;
 }
 
+/* Offset behind the last byte that was brought back. */
+static int64_t bytes_end(const struct partition *p)
+{
+    const struct ref *last = p->ref_count > 0 ? ref_at(p, p->ref_count - 1) : NULL;
+    return last != NULL && last->whole ? last->base_offset + last->last_delta + 1 : p->log_start;
+}
+
+static int64_t append_end(const struct entry *e)
+{
+    struct batch_info info;
+    return batch_parse(e->payload, e->payload_bytes, &info) == STATUS_OK ? batch_next_offset(&info) : e->offset;
+}
+
 static enum status replay_entry(struct replay *r, const struct entry *e, struct group_place at)
 {
     struct partition *p = partition_map_find(r->store->map, e->topic, e->partition);
@@ -138,6 +177,11 @@ static enum status replay_entry(struct replay *r, const struct entry *e, struct 
         return STATUS_OK;
     }
     if (!state && before_resume(p, at.sequence, at.entry)) return STATUS_OK;
+    if (state && p->end_pos < p->resume.end_pos) break_off(r, p, bytes_end(p));
+    if (p->broken) {
+        if (e->kind == ENTRY_APPEND) p->log_end = MAX(p->log_end, append_end(e));
+        return STATUS_OK;
+    }
     if (e->kind == ENTRY_APPEND) return replay_append(r, p, e, at);
     if (e->kind == ENTRY_TRUNCATE) return replay_truncate(r, p, e, at);
     return state ? replay_state(r, p, e) : STATUS_OK;
@@ -161,6 +205,7 @@ enum status replay_group(struct replay *r, struct buf *b, uint32_t at, const str
     struct group_place place = {.buf = b, .sequence = h->sequence};
     group_reader_init(&g, b->data + at, h);
     if (after_loss) name_victims(r, &g, h->proof_count);
+    r->after_loss |= after_loss;
     for (;; place.entry++) {
         enum status status = group_reader_next(&g, &e);
         if (status == STATUS_OFFSET_OUT_OF_RANGE) return STATUS_OK;
@@ -190,8 +235,12 @@ void replay_finish(struct replay *r)
     struct store *s = r->store;
     for (uint32_t i = 0; i < partition_map_count(s->map); i++) {
         struct partition *p = partition_map_at(s->map, i);
-        if (p->end_pos < p->resume.end_pos || (p->unproved && r->lost_unknown)) damage(r, p, p->log_end, NO_OFFSET);
-        p->unproved = false;
+        if (p->end_pos < p->resume.end_pos) break_off(r, p, bytes_end(p));
+        if (p->broken)
+            p->damaged_to = p->log_end;
+        else if (p->unproved && r->lost_unknown)
+            damage(r, p, p->log_end, NO_OFFSET);
+        p->broken = p->unproved = false;
         p->resume = (struct resume){0};
         p->durable_pos = p->end_pos;
         p->durable_end = p->log_end;

@@ -7,6 +7,7 @@ struct replay {
     struct store *store;
     uint64_t table_sequence; /* the table's state: up to there only bytes are replayed, not state */
     bool lost_unknown;       /* groups were lost and nobody names their partitions: unproved ones are damaged */
+    bool after_loss;         /* groups were lost before this one */
     uint64_t entries, orphans, damaged;
 };
 
