@@ -105,9 +105,11 @@ static enum status decode_producer(struct producer_state *s, const uint8_t **at,
     if (id < 0 || (int16_t)load_le16(in + 8) < 0 || count == 0 || count > PRODUCER_WINDOW || load_le32(in + 12) != 0 ||
         (size_t)(end - in) < bytes)
         return STATUS_DAMAGED;
-    if (producer_table_find(&p->table, id, &place) ||
-        (p->table.count > 0 && place.slot != p->table.chunks[p->table.chunk_count - 1].count))
-        return STATUS_DAMAGED;
+    if (p->table.count > 0) {
+        const struct producer_chunk *last = &p->table.chunks[p->table.chunk_count - 1];
+        if (id <= last->slots[last->count - 1].id) return STATUS_DAMAGED;
+    }
+    CHECK(!producer_table_find(&p->table, id, &place));
     if (!producer_table_reserve(&p->table, s->mem)) return STATUS_NO_MEMORY;
     struct producer *x = producer_create(s->mem, count > 1);
     if (x == NULL) return STATUS_NO_MEMORY;
