@@ -41,10 +41,11 @@ enum status probe_run(const char *dir, struct probe_result *ret_probe, char ret_
 /* One line for the log, without line end, cut at size. */
 void probe_line(const struct probe_result *p, char *line, size_t size);
 
-/* ---- the parts without the OS, for tests ---- */
+/* ---- parts, for env_uring.c and tests ---- */
 
 /* "6.1.0-18-amd64" -> 6, 1. Errors: UNSUPPORTED with a sentence: below the minimum, or no version at all. */
 enum status probe_kernel(const char *release, struct probe_result *ret_probe, char ret_error[256]) MUST_CHECK;
-/* The sentence for a ring that could not be set up. err: errno value, > 0; disabled: sysctl kernel.io_uring_disabled,
- * -1 if there is no such sysctl. Never OK. */
+int probe_ring_disabled(void); /* sysctl kernel.io_uring_disabled; -1: there is none */
+/* The sentence for a ring that could not be set up. err: errno value, > 0; disabled: of
+ * probe_ring_disabled. Never OK. */
 enum status probe_ring_refused(int err, int disabled, char ret_error[256]) MUST_CHECK;
