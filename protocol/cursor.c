@@ -8,9 +8,8 @@
  * Failure modes: the first error is kept with its field and position, and at moves to end, so that every later read
  * fails at its own bounds check: no decoder needs a check of its own to stay inside the frame. */
 #include "protocol/cursor.h"
+#include "base/arena.h"
 #include "base/check.h"
-
-void *arena_alloc(struct arena *a, size_t size); /* base/arena.h; NULL at the cap */
 
 static const char text_length[] = "a length is negative or beyond the bytes left";
 static const char text_null[] = "null where this version has no null";
@@ -142,16 +141,14 @@ uint32_t cursor_tag_count(struct cursor *c)
     return n;
 }
 
-uint32_t cursor_tag(struct cursor *c, int64_t *last, struct cursor *ret_value)
+uint32_t cursor_tag(struct cursor *c, struct cursor *ret_value)
 {
     uint32_t tag = cursor_uvarint(c);
     uint32_t size = cursor_uvarint(c);
-    if (c->error == STATUS_OK && (int64_t)tag <= *last) cursor_fail(c, STATUS_INVALID, "tags do not ascend");
     if (c->error == STATUS_OK && size > cursor_left(c)) {
         cursor_fail(c, STATUS_TRUNCATED_INPUT, "a tagged field is larger than the bytes left");
     }
     if (c->error != STATUS_OK) size = 0;
-    *last = tag;
     *ret_value = *c;
     ret_value->end = c->at + size;
     c->at += size;
@@ -171,9 +168,8 @@ void cursor_join(struct cursor *c, const struct cursor *value)
 void cursor_skip_tags(struct cursor *c)
 {
     struct cursor value;
-    int64_t last = -1;
     uint32_t count = cursor_tag_count(c);
-    for (uint32_t i = 0; i < count && c->error == STATUS_OK; i++) (void)cursor_tag(c, &last, &value);
+    for (uint32_t i = 0; i < count && c->error == STATUS_OK; i++) (void)cursor_tag(c, &value);
 }
 
 void writer_init(struct writer *w, void *own, size_t own_size, struct piece *pieces, uint32_t piece_max)

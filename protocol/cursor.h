@@ -89,11 +89,12 @@ int32_t cursor_count(struct cursor *c, bool flex, bool nullable, uint32_t min_si
 /* Memory for count elements; NULL when count <= 0 or when the arena is at its cap (then the cursor has failed). */
 void *cursor_array(struct cursor *c, struct arena *a, int32_t count, size_t element_size);
 
-/* Tag section: count, then count times {tag, size, value}. Tags ascend strictly (KIP-482), which also refuses doubles.
- * cursor_tag steps over one field and hands out a cursor over its value; one that is read comes back with cursor_join,
- * which demands that it was read to its end. */
+/* Tag section: count, then count times {tag, size, value}. As in Kafka's readers the order is free and of doubles the
+ * last one counts, although KIP-482 lets nobody send that. cursor_tag steps over one field and hands out a cursor over
+ * its value; one that is read comes back with cursor_join, which demands that it was read to its end (Kafka ignores the
+ * size there and reads what is left over as the next tag: never what the sender meant). */
 uint32_t cursor_tag_count(struct cursor *c);
-uint32_t cursor_tag(struct cursor *c, int64_t *last, struct cursor *ret_value);
+uint32_t cursor_tag(struct cursor *c, struct cursor *ret_value);
 void cursor_join(struct cursor *c, const struct cursor *value);
 void cursor_skip_tags(struct cursor *c);
 

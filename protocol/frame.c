@@ -34,6 +34,7 @@ enum status request_header_decode(struct cursor *c, struct request_header *ret_h
     if (c->error != STATUS_OK) return c->error;
     h.api = api_find(h.api_key);
     h.supported = h.api && h.api_version >= h.api->min_version && h.api_version <= h.api->max_version;
+    h.enabled = h.supported && h.api_version >= h.api->advertised_min && h.api_version <= h.api->advertised_max;
     if (h.supported) {
         c->field = "request_header.client_id";
         h.client_id = cursor_str(c, false, true);

@@ -18,6 +18,8 @@ struct request_header {
     const struct api_info *api; /* NULL: unknown key */
     bool supported; /* key and version can be decoded; if not, client_id is null and the cursor stands behind the fixed
                      * 8 bytes: answer ApiVersions with v0 and UNSUPPORTED_VERSION, close for the others */
+    bool enabled;   /* Kafka's rule for what a broker serves: supported and stable. Otherwise it closes, except for
+                     * ApiVersions. Produce 0-2 are advertised and yet not enabled; InitProducerId 6 is decoded only */
 };
 
 /* INVALID: smaller than a request header or above limit. Called with the 4 bytes before anything is allocated. */

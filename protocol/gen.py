@@ -340,14 +340,23 @@ def emit_read(w, s, api):
         w('}')
         w()
         return
-    w('int64_t last = -1;')
     w('uint32_t tags = flex ? cursor_tag_count(c) : 0;')
     w('for (uint32_t t = 0; t < tags && c->error == STATUS_OK; t++) {')
     w('struct cursor value, *f = &value;')
-    w('switch (cursor_tag(c, &last, f)) {')
+    w('switch (cursor_tag(c, f)) {')
     for f in tagged:
         w(f'case {f.tag}: {{')
-        w(f'if (!({flag(f.versions, api)})) break;')
+        valid = cond(f.versions, api)
+        if valid is False:
+            w('cursor_fail(c, STATUS_INVALID, "a tag that this version does not have");')
+            w('break;')
+            w('}')
+            continue
+        if valid:
+            w(f'if (!({valid})) {{ /* as Kafka: no sender has it by accident */')
+            w('cursor_fail(c, STATUS_INVALID, "a tag that this version does not have");')
+            w('break;')
+            w('}')
         read_value(w, f, api, s.name, 'f', 'true')
         w('cursor_join(c, f);')
         w('break;')
@@ -598,7 +607,7 @@ def fill_one(w, f, value, null):
 def emit_fill(apis):
     w = Writer()
     w('// SPDX-License-Identifier: Apache-2.0')
-    w('/* Generated: random values for every field that a version has; all others keep their defaults. */')
+    w('/* Generated: values for every field that a version has; all others keep their defaults. Contract: fill.h. */')
     w('#include "tests/unit/fill.h"')
     for api in apis:
         w(f'#include "protocol/msg_{api.name}.h"')
@@ -625,6 +634,8 @@ def emit_fill_struct(w, s, api):
         condition = cond(f.versions, api)
         if condition is False:
             continue
+        if f.tag is not None:
+            condition = ' && '.join(filter(None, [condition, 'fill_tagged(f)']))
         braces = open_if(w, condition)
         null = flag(f.null, api)
         if f.array:
