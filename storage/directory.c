@@ -4,8 +4,10 @@
  *
  *   stat, read, check   partition.metadata names topic id, partition, creation sequence: is the directory ours?
  *   quarantine          a foreign one is renamed away, never deleted
- *   make, write, sync   a new one: mkdir, metadata written and synced, then both directories synced
- *   list, foreign       files that are not ours are renamed into quarantine
+ *   make, write, made   a new one: mkdir, metadata written; durable with the next checkpoint, which syncs the whole
+ * file system then: before it no table says that a byte was moved here, and a start that finds the directory without
+ * sound metadata puts it into quarantine and makes it anew list, foreign       files that are not ours are renamed into
+ * quarantine
  *
  * partition.metadata, 4 KiB, little-endian: 0 u64 magic "LEATPART", 8 u32 version 1, 12 u32 CRC of the page (this field
  * as 0), 16 u8[16] topic id, 32 u64 creation sequence, 40 i32 partition, 44 u16 name length, 46 topic name. */
@@ -110,29 +112,26 @@ int move_dir_write(struct task *t)
     }
     metadata_encode(m->p, m->page);
     path_set(&m->path, "%s/partition.metadata", m->dir.s);
-    smallfile_write(m->p->store->env, &m->small, t, m->path.s, m->page);
-    return STAGE_WAIT(MOVE_DIR_SYNC);
+    smallfile_write(m->p->store->env, &m->small, t, m->path.s, m->page, false);
+    return STAGE_WAIT(MOVE_DIR_MADE);
 }
 
-int move_dir_sync(struct task *t)
+int move_dir_made(struct task *t)
 {
     struct move *m = container_of(t, struct move, task);
     if (m->small.status != STATUS_OK) {
         if (!move_again(m, m->small.status)) return move_failed(m, m->small.status, "write partition.metadata");
         return STAGE_WAIT(MOVE_DIR_WRITE);
     }
-    m->op2 = (struct io_op){.kind = IO_SYNC_DIR, .task = t, .path = m->p->store->dir.s};
-    env_submit(m->p->store->env, &m->op2);
-    m->op = (struct io_op){.path = m->dir.s};
-    return submit(m, IO_SYNC_DIR, MOVE_DIR_LIST);
+    files_sync_all(m->p->store->files);
+    m->p->dir_ready = true; /* new: nothing foreign is in it */
+    return MOVE_OPEN;
 }
 
 int move_dir_list(struct task *t)
 {
     struct move *m = container_of(t, struct move, task);
     struct store *s = m->p->store;
-    if (m->op.status != STATUS_OK && m->op.status != STATUS_BUSY) return move_failed(m, m->op.status, "sync directory");
-    if (m->op2.status != STATUS_OK) return move_failed(m, m->op2.status, "sync log directory");
     uint32_t bytes = m->op.status == STATUS_BUSY ? 2 * m->names_bytes : NAMES_BYTES;
     char *names = mem_alloc(s->env->mem, MEM_LOG, bytes);
     if (names == NULL) {

@@ -245,6 +245,11 @@ void files_close_all(struct files *f, struct task *t)
     if (t->pending_ops == 0) f->closing = NULL;
 }
 
+void files_sync_all(struct files *f)
+{
+    f->lost_dirty = true;
+}
+
 bool files_lost_dirty(const struct files *f)
 {
     return f->lost_dirty;

@@ -59,5 +59,6 @@ struct file *files_take_dirty(struct files *f); /* one; NULL when there are none
 void files_synced(struct file *f);              /* gives that use back */
 /* Starts closing all; the task waits. */
 void files_close_all(struct files *f, struct task *t);
-bool files_lost_dirty(const struct files *f); /* a dirty file had to be closed: only a sync of the file system helps */
+void files_sync_all(struct files *f);         /* names were made that only a sync of the file system covers cheaply */
+bool files_lost_dirty(const struct files *f); /* ... or a dirty file had to be closed */
 void files_lost_dirty_clear(struct files *f);

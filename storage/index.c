@@ -172,7 +172,7 @@ enum status index_decode(struct index *x, const uint8_t *in, size_t bytes)
     if (bytes < ENCODED_HEAD + ENTRY_BYTES) return STATUS_DAMAGED;
     uint32_t count = load_le32(in + 4);
     struct index_entry e;
-    if (count >= INDEX_PAGE_ENTRIES || bytes != ENCODED_HEAD + (count + 1) * (size_t)ENTRY_BYTES) return STATUS_DAMAGED;
+    if (count > INDEX_PAGE_ENTRIES || bytes != ENCODED_HEAD + (count + 1) * (size_t)ENTRY_BYTES) return STATUS_DAMAGED;
     for (uint32_t i = 0; i <= count; i++) {
         entry_decode(in + ENCODED_HEAD + i * ENTRY_BYTES, &e);
         if (!entry_sane(&e, i == count)) return STATUS_DAMAGED;

@@ -11,7 +11,7 @@ enum move_stage {
     MOVE_DIR_QUARANTINE,
     MOVE_DIR_MAKE,
     MOVE_DIR_WRITE,
-    MOVE_DIR_SYNC,
+    MOVE_DIR_MADE,
     MOVE_DIR_LIST,
     MOVE_DIR_FOREIGN,
     MOVE_OPEN,
@@ -52,7 +52,7 @@ int move_dir_check(struct task *t);
 int move_dir_quarantine(struct task *t);
 int move_dir_make(struct task *t);
 int move_dir_write(struct task *t);
-int move_dir_sync(struct task *t);
+int move_dir_made(struct task *t);
 int move_dir_list(struct task *t);
 int move_dir_foreign(struct task *t);
 /* True: a status that may go away (no space, too many files): the stage is run again later. */

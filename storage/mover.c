@@ -4,10 +4,10 @@
  *   (dir ...)  first move of a partition in this run: its directory is checked or made (directory.c)
  *   open       the segment file and its index file
  *   write      the piece, aligned to 4 KiB; padded only where it ends its segment
- *   index      the bytes go through the index builder
+ *   index      the bytes go through the index builder and moved_pos advances; their journal groups are given back
  *   page       a full index page, or the last one of the segment, is written
  *   trim       end of segment: cut both files to their exact length
- *   finish     moved_pos advances; the journal groups are given back
+ *   finish     a closed segment's successor gets the index builder
  *
  * Failure modes: no space or no descriptors: the stage is run again in a while, the bytes stay pinned. Any other error
  * fences the disk. Crash order: nothing here is durable by itself; the next checkpoint syncs the files before a table
@@ -101,14 +101,16 @@ static bool plan(struct partition *p, struct move *m)
     m->from = p->moved_pos;
     m->to = m->closes ? limit : s->start + align_down(limit - s->start, BLOCK_BYTES);
     m->segment = *s;
-    return m->closes || m->to > m->from;
+    if (index_page_full(&p->index)) m->to = m->from; /* its page comes first */
+    m->closes &= !index_page_full(&p->index) || m->to == limit;
+    return m->closes || m->to > m->from || index_page_full(&p->index);
 }
 
 static bool wants_move(const struct mover *mv, struct partition *p, bool hurry)
 {
     uint64_t bytes = p->durable_pos - p->moved_pos;
     if (p->move != NULL || p->truncating) return false;
-    if (bytes >= MOVE_WISH_BYTES) return true;
+    if (bytes >= MOVE_WISH_BYTES || index_page_full(&p->index)) return true;
     const struct segment *s = moving_segment(p);
     if (s->length != UINT64_MAX) return p->durable_pos >= s->start + s->length;
     return (hurry || mv->force) && bytes >= BLOCK_BYTES;
@@ -278,6 +280,16 @@ static void feed_index(struct move *m)
     }
 }
 
+/* The bytes are in the file. Index and moved_pos advance in one step: a table taken at any time shows both or none. */
+static void advance(struct move *m)
+{
+    struct partition *p = m->p;
+    feed_index(m);
+    p->moved_pos = m->to;
+    refs_release_below(p, p->moved_pos);
+    partition_touch(p);
+}
+
 static int move_index(struct task *t)
 {
     struct move *m = container_of(t, struct move, task);
@@ -287,7 +299,7 @@ static int move_index(struct task *t)
     if (m->copy) return MOVE_TRIM;
     enum status status = index_reserve(&p->index);
     if (status != STATUS_OK) return move_again(m, status) ? STAGE_WAIT(MOVE_INDEX) : move_failed(m, status, "index");
-    feed_index(m);
+    advance(m);
     bool write = index_page_full(&p->index) || m->closes;
     return write && index_page(&p->index, m->page, &m->page_number) ? MOVE_PAGE : MOVE_TRIM;
 }
@@ -324,21 +336,19 @@ static int move_trim(struct task *t)
     return STAGE_WAIT(MOVE_FINISH);
 }
 
-static void advance(struct move *m)
+/* The segment is closed on disk: the builder goes on with the next. The partition queues up again behind the others. */
+static void settle(struct move *m)
 {
     struct partition *p = m->p;
-    struct store *s = p->store;
-    p->moved_pos = m->to;
-    refs_release_below(p, p->moved_pos);
     if (m->closes) {
-        struct segment *s_closed = partition_segment_of(p, m->segment.base);
-        CHECK(s_closed->base == m->segment.base);
-        index_reset(&p->index, s_closed[1].base);
+        struct segment *closed = partition_segment_of(p, m->segment.base);
+        CHECK(closed->base == m->segment.base);
+        index_reset(&p->index, closed[1].base);
     }
     partition_touch(p);
     if (list_linked(&p->in_unmoved)) list_remove(&p->in_unmoved);
     if (p->moved_pos < p->end_pos || moving_segment(p)->length != UINT64_MAX)
-        list_push_back(&s->unmoved, &p->in_unmoved);
+        list_push_back(&p->store->unmoved, &p->in_unmoved);
 }
 
 static int move_finish(struct task *t)
@@ -350,7 +360,7 @@ static int move_finish(struct task *t)
     m->op.status = m->op2.status = STATUS_OK;
     file_use_end(&m->log);
     file_use_end(&m->index);
-    if (!store_fenced(s) && !m->copy) advance(m);
+    if (!store_fenced(s) && !m->copy) settle(m);
     if (m->names != NULL) mem_free(s->env->mem, MEM_LOG, m->names, m->names_bytes);
     m->names = NULL;
     m->p = NULL;
@@ -371,10 +381,10 @@ static const struct stage move_stages[MOVE_STAGES] = {
     [MOVE_DIR_MAKE] = {"dir make", move_dir_make,
                        STAGE_BIT(MOVE_DIR_MAKE) | STAGE_BIT(MOVE_DIR_WRITE) | STAGE_BIT(MOVE_FINISH)},
     [MOVE_DIR_WRITE] = {"dir write", move_dir_write,
-                        STAGE_BIT(MOVE_DIR_SYNC) | STAGE_BIT(MOVE_DIR_MAKE) | STAGE_BIT(MOVE_DIR_QUARANTINE) |
+                        STAGE_BIT(MOVE_DIR_MADE) | STAGE_BIT(MOVE_DIR_MAKE) | STAGE_BIT(MOVE_DIR_QUARANTINE) |
                             STAGE_BIT(MOVE_FINISH)},
-    [MOVE_DIR_SYNC] = {"dir sync", move_dir_sync,
-                       STAGE_BIT(MOVE_DIR_LIST) | STAGE_BIT(MOVE_DIR_WRITE) | STAGE_BIT(MOVE_FINISH)},
+    [MOVE_DIR_MADE] = {"dir made", move_dir_made,
+                       STAGE_BIT(MOVE_OPEN) | STAGE_BIT(MOVE_DIR_WRITE) | STAGE_BIT(MOVE_FINISH)},
     [MOVE_DIR_LIST] = {"dir list", move_dir_list,
                        STAGE_BIT(MOVE_DIR_FOREIGN) | STAGE_BIT(MOVE_DIR_LIST) | STAGE_BIT(MOVE_FINISH)},
     [MOVE_DIR_FOREIGN] = {"dir foreign", move_dir_foreign,

@@ -45,7 +45,7 @@ static int small_sync(struct task *t)
     struct smallfile *f = container_of(t, struct smallfile, task);
     note_transfer(f);
     f->op = (struct io_op){0};
-    if (f->status != STATUS_OK) return SMALL_CLOSE;
+    if (f->status != STATUS_OK || !f->sync) return SMALL_CLOSE;
     return submit(f, IO_SYNC, SMALL_CLOSE);
 }
 
@@ -81,19 +81,21 @@ static const struct stage small_stages[] = {
 static const struct flow small_flow = {"small file", small_stages, COUNT_OF(small_stages)};
 
 static void start(struct env *e, struct smallfile *f, struct task *parent, const char *path, uint8_t *page,
-                  bool writing)
+                  bool writing, bool sync)
 {
-    *f = (struct smallfile){.env = e, .parent = parent, .path = path, .page = page, .writing = writing, .handle = -1};
+    *f = (struct smallfile){
+        .env = e, .parent = parent, .path = path, .page = page, .writing = writing, .handle = -1, .sync = sync};
     parent->pending_ops++;
     task_start(e->runner, &f->task, &small_flow, SMALL_OPEN);
 }
 
 void smallfile_read(struct env *e, struct smallfile *f, struct task *parent, const char *path, uint8_t *page)
 {
-    start(e, f, parent, path, page, false);
+    start(e, f, parent, path, page, false, false);
 }
 
-void smallfile_write(struct env *e, struct smallfile *f, struct task *parent, const char *path, uint8_t *page)
+void smallfile_write(struct env *e, struct smallfile *f, struct task *parent, const char *path, uint8_t *page,
+                     bool sync)
 {
-    start(e, f, parent, path, page, true);
+    start(e, f, parent, path, page, true, sync);
 }

@@ -169,7 +169,7 @@ static int open_write(struct task *t)
     for (int i = 0; i < 16; i += 8) store_le64(d.id.b + i, env_random(o->store->env));
     directory_file_encode(o->page, &d);
     path_set(&o->paths[1], "%s/leat.directory.new", o->store->dir.s);
-    smallfile_write(o->store->env, &o->file, t, o->paths[1].s, o->page);
+    smallfile_write(o->store->env, &o->file, t, o->paths[1].s, o->page, true);
     return STAGE_WAIT(OPEN_SUBDIRS);
 }
 
