@@ -14,20 +14,18 @@
  * (NODROP) and peeking fetches them. EINTR/EAGAIN: submitted again, except a data sync, which is never repeated.
  * Multishot ended by the kernel (ENOBUFS, overflow): armed again here, unless it was canceled. O_DIRECT or registered
  * files refused: goes without, counted. Anything else is the owner's, as a status. */
+#include "base/env_uring.h"
 #include "base/env_uring_impl.h"
 #include "base/prng.h"
+#include "base/probe.h"
 #include "base/trace.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define RECV_BUFFER       (64u << 10)
@@ -46,12 +44,6 @@
 #define OP_ADDRESS 2
 static_assert(sizeof(struct sockaddr_in6) <= 4 * sizeof(uint64_t), "the address fits into impl[2..5]");
 
-struct signal_msg {
-    struct msg msg;
-    int signo;
-    bool queued;
-};
-
 struct uring {
     struct env env;
     struct io_uring ring;
@@ -69,7 +61,7 @@ struct uring {
     uint32_t lent_count;
     uint64_t *registered; /* bit set of descriptors in the table */
     uint32_t file_slots;
-    struct signal_msg signals[SIGNALS];
+    struct signal_inbox signals;
     struct env_uring_counters counters;
     bool wake_armed;
 };
@@ -94,8 +86,7 @@ static struct io_uring_sqe *get_sqe(struct uring *u)
         CHECK(tries < 10000);
         if (r < 0 && r != -EINTR) {
             (void)io_uring_get_events(&u->ring);
-            struct timespec ms = {.tv_nsec = NS_PER_MS};
-            nanosleep(&ms, NULL);
+            uring_pause(NS_PER_MS);
         }
     }
 }
@@ -107,13 +98,15 @@ static bool file_registered(const struct uring *u, int32_t file)
 
 static void register_file(struct uring *u, int32_t file, bool on)
 {
-    if ((uint32_t)file >= u->file_slots || file_registered(u, file) == on) {
+    if ((uint32_t)file < u->file_slots && file_registered(u, file) == on) return;
+    if ((uint32_t)file >= u->file_slots) {
         u->counters.plain_files += on;
         return;
     }
     int fd = on ? file : -1;
     int r = io_uring_register_files_update(&u->ring, (unsigned)file, &fd, 1);
     CHECK(r == 1 || on); /* a slot that cannot be emptied would keep the file and its lock */
+    u->counters.plain_files += r != 1;
     if (r == 1) u->registered[file / 64] ^= 1ull << (file % 64);
 }
 
@@ -175,18 +168,12 @@ static void push_sqe(struct uring *u, struct io_op *op)
 static bool open_socket(struct env *e, struct io_op *op)
 {
     struct sockaddr_in6 address;
-    socklen_t len = 0;
-    enum status s = net_address(op->path, &address, &len);
     int sock = -1;
-    if (s == STATUS_OK) {
-        sock = socket(address.sin6_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (sock < 0) s = status_from_errno(errno);
-    }
+    enum status s = net_socket(op->path, &sock, &address);
     if (s != STATUS_OK) {
         env_complete(e, op, s, 0, false);
         return false;
     }
-    net_nodelay(sock);
     memcpy(&op->impl[OP_ADDRESS], &address, sizeof address);
     op->impl[OP_SOCKET] = (uint64_t)sock;
     return true;
@@ -332,53 +319,16 @@ static bool reap_worker(struct uring *u)
     return any;
 }
 
-static void run_signal(struct env *e, struct msg *m)
-{
-    struct signal_msg *s = container_of(m, struct signal_msg, msg);
-    struct uring *u = uring_of(e);
-    s->queued = false;
-    if (u->config.on_signal != NULL)
-        u->config.on_signal(e, s->signo);
-    else if (s->signo != handled_signals[SIGNALS - 1]) /* SIGHUP */
-        env_stop(e);
-}
-
-static bool take_signals(struct uring *u)
-{
-    unsigned bits = atomic_exchange(&u->group->ports[u->env.shard].signals, 0);
-    for (unsigned i = 0; i < SIGNALS; i++) {
-        struct signal_msg *s = &u->signals[i];
-        if ((bits >> i & 1) == 0 || s->queued) continue;
-        *s = (struct signal_msg){.msg.run = run_signal, .signo = handled_signals[i], .queued = true};
-        env_deliver(&u->env, &s->msg);
-    }
-    return bits != 0;
-}
-
 /* Everything that needs no entry into the kernel. */
 static bool collect(struct uring *u)
 {
     bool any = group_drain(u->group, &u->env);
-    any |= take_signals(u);
+    any |= signals_take(&u->signals, &u->group->ports[u->env.shard], &u->env);
     any |= reap_worker(u);
     return any;
 }
 
-/* ---- clocks, random, messages ---- */
-
-static struct mono_ns uring_mono(struct env *e)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (struct mono_ns){t.tv_sec * NS_PER_S + t.tv_nsec};
-}
-
-static struct wall_ms uring_wall(struct env *e)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (struct wall_ms){t.tv_sec * 1000 + t.tv_nsec / NS_PER_MS};
-}
+/* ---- random, messages ---- */
 
 static uint64_t uring_random(struct env *e)
 {
@@ -460,34 +410,18 @@ static const struct env_ops uring_ops = {
 
 /* ---- life ---- */
 
-static struct env_uring_config with_defaults(struct env_uring_config c)
-{
-    if (c.sq_entries == 0) c.sq_entries = 512;
-    if (c.cq_entries == 0) c.cq_entries = 8192;
-    if (c.recv_buffers == 0) c.recv_buffers = 256;
-    if (c.dio_align == 0) c.dio_align = 4096;
-    if (c.trace_records == 0) c.trace_records = 4096;
-    if (c.memory_bytes == 0) c.memory_bytes = 256ull << 20;
-    return c;
-}
-
-static enum status fail(char ret_error[256], int err, const char *what)
-{
-    snprintf(ret_error, 256, "%s: %s", what, strerror(err));
-    return err == EPERM || err == ENOSYS || err == EINVAL ? STATUS_UNSUPPORTED : status_from_errno(err);
-}
-
 static enum status make_ring(struct uring *u, char ret_error[256])
 {
     struct io_uring_params p = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
                                          IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE,
                                 .cq_entries = u->config.cq_entries};
     int r = io_uring_queue_init_params(u->config.sq_entries, &u->ring, &p);
-    if (r < 0)
-        return fail(ret_error, -r,
-                    "io_uring cannot be set up (Linux 6.1 or later, not forbidden by sysctl "
-                    "kernel.io_uring_disabled or a seccomp profile)");
-    if ((p.features & IORING_FEAT_NODROP) == 0) return fail(ret_error, ENOSYS, "io_uring drops completions");
+    for (int tries = 0; r == -ENOMEM && tries < URING_SETUP_TRIES; tries++) {
+        uring_pause(URING_SETUP_PAUSE_NS);
+        r = io_uring_queue_init_params(u->config.sq_entries, &u->ring, &p);
+    }
+    if (r < 0) return probe_ring_refused(-r, probe_ring_disabled(), ret_error);
+    if ((p.features & IORING_FEAT_NODROP) == 0) return uring_fail(ENOSYS, "io_uring drops completions", ret_error);
     return STATUS_OK;
 }
 
@@ -495,15 +429,13 @@ static enum status make_buffers(struct uring *u, char ret_error[256])
 {
     uint32_t n = u->config.recv_buffers;
     CHECK(n != 0 && (n & (n - 1)) == 0 && n <= 32768);
-    int prot = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS;
-    void *ring = mmap(NULL, n * sizeof(struct io_uring_buf), prot, flags, -1, 0);
-    void *data = mmap(NULL, (size_t)n * RECV_BUFFER, prot, flags, -1, 0);
-    u->buf_ring = ring == MAP_FAILED ? NULL : ring;
-    u->buffers = data == MAP_FAILED ? NULL : data;
-    if (u->buf_ring == NULL || u->buffers == NULL) return fail(ret_error, ENOMEM, "no memory for receive buffers");
-    struct io_uring_buf_reg reg = {.ring_addr = (uintptr_t)ring, .ring_entries = n, .bgid = RECV_GROUP};
+    u->buf_ring = uring_map(n * sizeof(struct io_uring_buf));
+    u->buffers = uring_map((size_t)n * RECV_BUFFER);
+    if (u->buf_ring == NULL || u->buffers == NULL)
+        return uring_fail(ENOMEM, "no memory for receive buffers", ret_error);
+    struct io_uring_buf_reg reg = {.ring_addr = (uintptr_t)u->buf_ring, .ring_entries = n, .bgid = RECV_GROUP};
     int r = io_uring_register_buf_ring(&u->ring, &reg, 0);
-    if (r < 0) return fail(ret_error, -r, "the ring of receive buffers was refused");
+    if (r < 0) return uring_fail(-r, "the ring of receive buffers was refused", ret_error);
     io_uring_buf_ring_init(u->buf_ring);
     for (uint32_t i = 0; i < n; i++) add_buffer(u, (uint16_t)i, i);
     io_uring_buf_ring_advance(u->buf_ring, (int)n);
@@ -544,8 +476,8 @@ static void unmake(struct uring *u)
     struct mem *m = u->env.mem;
     free_tables(u);
     io_uring_queue_exit(&u->ring);
-    if (u->buffers != NULL) munmap(u->buffers, (size_t)u->config.recv_buffers * RECV_BUFFER);
-    if (u->buf_ring != NULL) munmap(u->buf_ring, u->config.recv_buffers * sizeof(struct io_uring_buf));
+    uring_unmap(u->buffers, (size_t)u->config.recv_buffers * RECV_BUFFER);
+    uring_unmap(u->buf_ring, u->config.recv_buffers * sizeof(struct io_uring_buf));
     mem_free(m, MEM_CONTROL, u, sizeof *u);
     mem_destroy(m);
 }
@@ -557,19 +489,18 @@ static void fill_env(struct uring *u, uint32_t shard)
     e->shard_count = u->group->count;
     e->dio_align = u->config.dio_align;
     e->dsync_cheaper = u->config.dsync_cheaper;
-    uint64_t seed = 0;
-    CHECK(getrandom(&seed, sizeof seed, 0) == sizeof seed);
-    prng_seed(&u->prng, seed, shard);
+    prng_seed(&u->prng, uring_seed(), shard);
+    u->signals.on_signal = u->config.on_signal;
 }
 
 enum status uring_create(struct shard_group *g, uint32_t shard, struct env **ret_env, char ret_error[256])
 {
-    struct env_uring_config config = with_defaults(*g->config);
+    struct env_uring_config config = uring_defaults(*g->config);
     struct mem *m = mem_create(config.memory_bytes);
     struct uring *u = m != NULL ? mem_zalloc(m, MEM_CONTROL, sizeof *u) : NULL;
     if (u == NULL) {
         if (m != NULL) mem_destroy(m);
-        return fail(ret_error, ENOMEM, "no memory for a shard");
+        return uring_fail(ENOMEM, "no memory for a shard", ret_error);
     }
     u->config = config;
     u->group = g;
@@ -581,7 +512,8 @@ enum status uring_create(struct shard_group *g, uint32_t shard, struct env **ret
         return s;
     }
     s = make_buffers(u, ret_error);
-    if (s == STATUS_OK && !make_tables(u)) s = fail(ret_error, ENOMEM, "the memory budget of a shard is too small");
+    if (s == STATUS_OK && !make_tables(u))
+        s = uring_fail(ENOMEM, "the memory budget of a shard is too small", ret_error);
     if (s == STATUS_OK) s = worker_start(&u->worker, g->ports[shard].wake_fd);
     if (s != STATUS_OK) {
         unmake(u);
@@ -612,7 +544,7 @@ enum status env_uring_create(const struct env_uring_config *config, struct env *
 {
     struct shard_group g;
     enum status s = group_init(&g, config, 1);
-    if (s != STATUS_OK) return fail(ret_error, EMFILE, "no descriptor or memory for a shard's mailbox");
+    if (s != STATUS_OK) return uring_fail(EMFILE, "no descriptor or memory for a shard's mailbox", ret_error);
     s = uring_create(&g, 0, ret_env, ret_error);
     if (s != STATUS_OK) {
         group_deinit(&g);

@@ -8,6 +8,14 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+/* Defaults of env_uring_config, which the probe tries too. */
+#define URING_SQ_ENTRIES 512u
+#define URING_CQ_ENTRIES 8192u
+/* ENOMEM at set-up: the kernel gives back a closed ring's locked memory late, also that of a process that was killed
+ * and is started again; seen: under 100 ms. */
+#define URING_SETUP_TRIES    50
+#define URING_SETUP_PAUSE_NS (10 * NS_PER_MS)
+
 enum status status_from_errno(int err); /* the one table; err > 0 */
 
 /* ---- worker: one thread, calls in submission order. Uses op->impl[OP_NEXT..OP_RESULT]. ---- */
@@ -39,6 +47,8 @@ enum status net_listen(const char *host, uint16_t port, int32_t *ret_sock, uint1
 /* "1.2.3.4:9092" or "[::1]:9092". */
 enum status net_address(const char *text, struct sockaddr_in6 *ret_address, socklen_t *ret_len) MUST_CHECK;
 void net_nodelay(int sock);
+/* A socket to connect with: text as in net_address. */
+enum status net_socket(const char *text, int *ret_sock, struct sockaddr_in6 *ret_address) MUST_CHECK;
 
 /* ---- shards ---- */
 #define MAILBOX_SLOTS 1024u
@@ -68,6 +78,21 @@ struct shard_group {
 #define SIGNALS 3
 extern const int handled_signals[SIGNALS];
 
+struct signal_msg {
+    struct msg msg;
+    struct signal_inbox *inbox;
+    int signo;
+    bool queued;
+};
+
+struct signal_inbox { /* of a shard; zeroed but for on_signal (env_uring.h) */
+    void (*on_signal)(struct env *e, int signo);
+    struct signal_msg msgs[SIGNALS];
+};
+
+/* Delivers what was raised since the last call as messages; true if any was. */
+bool signals_take(struct signal_inbox *in, struct shard_port *port, struct env *to);
+
 enum status group_init(struct shard_group *g, const struct env_uring_config *config, uint32_t count) MUST_CHECK;
 void group_deinit(struct shard_group *g);
 void group_post(struct shard_group *g, uint32_t from, uint32_t to, struct msg *m);
@@ -75,6 +100,16 @@ bool group_flush(struct shard_group *g, uint32_t from); /* true if messages are 
 void group_wake(struct shard_group *g, uint32_t from, uint64_t *dirty);
 bool group_drain(struct shard_group *g, struct env *to); /* true if any message was delivered */
 bool group_pending(const struct shard_group *g, uint32_t to);
+
+/* ---- env_uring_machine.c: clocks, configuration, memory for receive buffers ---- */
+struct mono_ns uring_mono(struct env *e);
+struct wall_ms uring_wall(struct env *e);
+uint64_t uring_seed(void); /* from the kernel */
+struct env_uring_config uring_defaults(struct env_uring_config c);
+enum status uring_fail(int err, const char *what, char ret_error[256]) MUST_CHECK; /* never OK */
+void uring_pause(int64_t ns);
+void *uring_map(size_t size);           /* zeroed; NULL: no memory */
+void uring_unmap(void *p, size_t size); /* p may be NULL */
 
 /* env_uring.c */
 enum status uring_create(struct shard_group *g, uint32_t shard, struct env **ret_env, char ret_error[256]) MUST_CHECK;

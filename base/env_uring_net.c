@@ -123,3 +123,17 @@ enum status net_listen(const char *host, uint16_t port, int32_t *ret_sock, uint1
     *ret_port = ntohs(address.sin6_port); /* at the same place in both families */
     return STATUS_OK;
 }
+
+enum status net_socket(const char *text, int *ret_sock, struct sockaddr_in6 *ret_address)
+{
+    struct sockaddr_in6 address;
+    socklen_t len = 0;
+    enum status s = net_address(text, &address, &len);
+    if (s != STATUS_OK) return s;
+    int sock = socket(address.sin6_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (sock < 0) return status_from_errno(errno);
+    net_nodelay(sock);
+    *ret_sock = sock;
+    *ret_address = address;
+    return STATUS_OK;
+}

@@ -20,7 +20,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -28,19 +27,13 @@ const int handled_signals[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
 
 #define SHARDS_MAX 64 /* bits of the sender's dirty set */
 
-static void *map_zeroed(size_t size)
-{
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
-}
-
 enum status group_init(struct shard_group *g, const struct env_uring_config *config, uint32_t count)
 {
     CHECK(count > 0);
     if (count > SHARDS_MAX) return STATUS_INVALID;
     *g = (struct shard_group){.count = count, .config = config};
-    g->boxes = map_zeroed((size_t)count * count * sizeof *g->boxes);
-    g->ports = map_zeroed(count * sizeof *g->ports);
+    g->boxes = uring_map((size_t)count * count * sizeof *g->boxes);
+    g->ports = uring_map(count * sizeof *g->ports);
     if (g->boxes == NULL || g->ports == NULL) {
         group_deinit(g);
         return STATUS_NO_MEMORY;
@@ -60,8 +53,8 @@ void group_deinit(struct shard_group *g)
 {
     for (uint32_t i = 0; g->ports != NULL && i < g->count; i++)
         if (g->ports[i].wake_fd >= 0) close(g->ports[i].wake_fd);
-    if (g->boxes != NULL) munmap(g->boxes, (size_t)g->count * g->count * sizeof *g->boxes);
-    if (g->ports != NULL) munmap(g->ports, g->count * sizeof *g->ports);
+    uring_unmap(g->boxes, (size_t)g->count * g->count * sizeof *g->boxes);
+    uring_unmap(g->ports, g->count * sizeof *g->ports);
     g->boxes = NULL;
     g->ports = NULL;
 }
@@ -146,6 +139,30 @@ bool group_pending(const struct shard_group *g, uint32_t to)
         if (atomic_load(&b->tail) != atomic_load_explicit(&b->head, memory_order_relaxed)) return true;
     }
     return atomic_load(&g->ports[to].signals) != 0;
+}
+
+/* ---- signals, on the shard ---- */
+
+static void run_signal(struct env *e, struct msg *m)
+{
+    struct signal_msg *s = container_of(m, struct signal_msg, msg);
+    s->queued = false;
+    if (s->inbox->on_signal != NULL)
+        s->inbox->on_signal(e, s->signo);
+    else if (s->signo != SIGHUP)
+        env_stop(e);
+}
+
+bool signals_take(struct signal_inbox *in, struct shard_port *port, struct env *to)
+{
+    unsigned bits = atomic_exchange(&port->signals, 0);
+    for (unsigned i = 0; i < SIGNALS; i++) {
+        struct signal_msg *s = &in->msgs[i];
+        if ((bits >> i & 1) == 0 || s->queued) continue;
+        *s = (struct signal_msg){.msg.run = run_signal, .inbox = in, .signo = handled_signals[i], .queued = true};
+        env_deliver(to, &s->msg);
+    }
+    return bits != 0;
 }
 
 /* ---- threads ---- */

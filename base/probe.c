@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Start-up probe (probe.h).
  *
- * Happy path: kernel version, one ring set up and dropped with the flags of the real one, limits, directory (there, not
+ * Happy path: kernel version, limits, one ring set up as a shard does and dropped, directory (there, not
  * read-only, enough room), then one file of 1 MiB, unlinked at once, zeroed and synced: its direct I/O alignment, and
  * rounds of write, write + fdatasync, RWF_DSYNC write in turn, so that a disturbance hits all three. Medians are kept.
  *
@@ -84,7 +84,8 @@ enum status probe_ring_refused(int err, int disabled, char ret_error[256])
     } else if (err == EINVAL) {
         why = "the kernel does not know our flags; use Linux " PROBE_KERNEL_MIN " or later";
     } else if (err == ENOMEM) {
-        why = "no memory for it; give the process more (cgroup memory.max; RLIMIT_MEMLOCK on older kernels)";
+        why = "raise the limit of locked memory, 256 KiB per shard, for all processes of this user together "
+              "(RLIMIT_MEMLOCK: ulimit -l, LimitMEMLOCK=), or of memory (cgroup memory.max)";
         s = STATUS_NO_MEMORY;
     } else if (err == EMFILE || err == ENFILE) {
         why = "too few descriptors; raise RLIMIT_NOFILE (ulimit -n, LimitNOFILE=)";
@@ -97,34 +98,51 @@ enum status probe_ring_refused(int err, int disabled, char ret_error[256])
     return s;
 }
 
+/* One of the size that a shard makes: from about 6.14 on rings count as locked memory (seen on 6.18: 170 KiB for one),
+ * and the charge of a ring that was closed, be it by a process that died, goes only some ms later. */
 static enum status probe_ring(char ret_error[256])
 {
-    struct io_uring_params p = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN};
-    long ring = syscall(SYS_io_uring_setup, 8, &p);
-    if (ring < 0) return probe_ring_refused(errno, probe_ring_disabled(), ret_error);
-    close((int)ring);
-    return STATUS_OK;
+    for (int tries = 0;; tries++) {
+        struct io_uring_params p = {.flags =
+                                        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE,
+                                    .cq_entries = URING_CQ_ENTRIES};
+        long ring = syscall(SYS_io_uring_setup, URING_SQ_ENTRIES, &p);
+        if (ring >= 0) {
+            close((int)ring);
+            return STATUS_OK;
+        }
+        int err = errno;
+        if (err != ENOMEM || tries == URING_SETUP_TRIES)
+            return probe_ring_refused(err, probe_ring_disabled(), ret_error);
+        struct timespec pause = {.tv_nsec = URING_SETUP_PAUSE_NS};
+        nanosleep(&pause, NULL);
+    }
 }
 
 /* ---- limits ---- */
 
+/* Soft to hard; a security module may forbid even that: we go on with what is. */
+static rlim_t raise_limit(int which)
+{
+    struct rlimit limit = {0};
+    CHECK(getrlimit(which, &limit) == 0);
+    rlim_t soft = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(which, &limit) == 0 ? limit.rlim_max : soft;
+}
+
 static enum status probe_limits(struct probe_result *r, char ret_error[256])
 {
-    struct rlimit files = {0}, locked = {0};
-    CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
-    CHECK(getrlimit(RLIMIT_MEMLOCK, &locked) == 0);
-    rlim_t soft = files.rlim_cur;
-    files.rlim_cur = files.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &files) != 0) files.rlim_cur = soft; /* a security module: we go on with what is */
-    if (files.rlim_cur < PROBE_FILES_MIN) {
+    rlim_t files = raise_limit(RLIMIT_NOFILE), locked = raise_limit(RLIMIT_MEMLOCK);
+    if (files < PROBE_FILES_MIN) {
         snprintf(ret_error, 256,
                  "the process may open %llu descriptors (RLIMIT_NOFILE) and needs at least %u; raise the hard limit "
                  "(ulimit -n, LimitNOFILE=, limits.conf)",
-                 (unsigned long long)files.rlim_cur, PROBE_FILES_MIN);
+                 (unsigned long long)files, PROBE_FILES_MIN);
         return STATUS_TOO_MANY_FILES;
     }
-    r->nofile = files.rlim_cur;
-    r->memlock_bytes = locked.rlim_cur == RLIM_INFINITY ? UINT64_MAX : locked.rlim_cur;
+    r->nofile = files;
+    r->memlock_bytes = locked == RLIM_INFINITY ? UINT64_MAX : locked;
     return STATUS_OK;
 }
 
@@ -321,8 +339,8 @@ enum status probe_run(const char *dir, struct probe_result *ret_probe, char ret_
     struct utsname name;
     CHECK(uname(&name) == 0);
     enum status s = probe_kernel(name.release, &r, ret_error);
+    if (s == STATUS_OK) s = probe_limits(&r, ret_error); /* first: the ring may need the higher limit */
     if (s == STATUS_OK) s = probe_ring(ret_error);
-    if (s == STATUS_OK) s = probe_limits(&r, ret_error);
     if (s == STATUS_OK) s = probe_dir(dir, &r, ret_error);
     if (s == STATUS_OK) s = probe_disk(dir, &r, ret_error);
     if (s == STATUS_OK) *ret_probe = r;

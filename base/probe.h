@@ -3,7 +3,8 @@
  *
  * Run it once, before any shard, with the data directory (which exists). It blocks for under 100 ms on a healthy disk,
  * writes one file of 1 MiB and removes it (best effort after a crash: its name is PROBE_FILE, safe to delete), and
- * raises the process's soft limit of descriptors to the hard one. Nothing else is changed. */
+ * raises the process's soft limits of descriptors and of locked memory to the hard
+ * ones. Nothing else is changed. */
 #pragma once
 #include "base/status.h"
 #include <stddef.h>
@@ -18,24 +19,24 @@
 
 struct probe_result {
     uint32_t kernel_major, kernel_minor;
-    char file_system[16];      /* "ext4", "xfs", ..; "0x<magic>" if unknown */
-    uint32_t dio_mem_align;    /* bytes: of the address of a direct read or write; 0: no O_DIRECT here */
-    uint32_t dio_offset_align; /* bytes: of its position and length; 0: no O_DIRECT here */
-    uint32_t dio_align;        /* for env_uring_config: the larger of both; 4096 without O_DIRECT */
-    uint32_t write_ns;         /* p50: 4 KiB into pre-zeroed, allocated blocks, no flush */
-    uint32_t write_sync_ns;    /* p50: the same + fdatasync */
-    uint32_t write_dsync_ns;   /* p50: the same with RWF_DSYNC */
-    uint32_t rounds;           /* of each of the three; fewer than 50 on a slow disk, at least 3 */
-    bool dsync_cheaper;        /* write_dsync_ns < write_sync_ns */
-    uint64_t nofile;           /* soft limit of descriptors, already raised */
-    uint64_t
-        memlock_bytes; /* soft limit of locked memory; UINT64_MAX: none. Only told: from 6.1 on rings do not count */
+    char file_system[16];             /* "ext4", "xfs", ..; "0x<magic>" if unknown */
+    uint32_t dio_mem_align;           /* bytes: of the address of a direct read or write; 0: no O_DIRECT here */
+    uint32_t dio_offset_align;        /* bytes: of its position and length; 0: no O_DIRECT here */
+    uint32_t dio_align;               /* for env_uring_config: the larger of both; 4096 without O_DIRECT */
+    uint32_t write_ns;                /* p50: 4 KiB into pre-zeroed, allocated blocks, no flush */
+    uint32_t write_sync_ns;           /* p50: the same + fdatasync */
+    uint32_t write_dsync_ns;          /* p50: the same with RWF_DSYNC */
+    uint32_t rounds;                  /* of each of the three; fewer than 50 on a slow disk, at least 3 */
+    bool dsync_cheaper;               /* write_dsync_ns < write_sync_ns */
+    uint64_t nofile;                  /* soft limit of descriptors, already raised */
+    uint64_t memlock_bytes;           /* the same of locked memory; UINT64_MAX: none. Newer kernels count rings */
     uint64_t free_bytes, total_bytes; /* of the file system; free to us */
 };
 
 /* dir: borrowed. ret_error: one sentence (what, where, what to do) when the status is not OK. Errors: UNSUPPORTED
  * (kernel too old, io_uring absent or forbidden), NOT_FOUND (no such directory), PERMISSION, READ_ONLY, NO_SPACE
- * (under PROBE_SPACE_MIN), TOO_MANY_FILES (under PROBE_FILES_MIN), NO_MEMORY, IO_ERROR. */
+ * (under PROBE_SPACE_MIN), TOO_MANY_FILES (under PROBE_FILES_MIN), NO_MEMORY (locked memory too small
+ * for one ring, 170 KiB, or none left), IO_ERROR. */
 enum status probe_run(const char *dir, struct probe_result *ret_probe, char ret_error[256]) MUST_CHECK;
 
 /* One line for the log, without line end, cut at size. */
