@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Fetch.
+ *
+ *   begin    read the body, find the partitions
+ *   read     a round: reads of the next partitions, as many as the byte limit allows, in parallel
+ *   collect  take what came, in the order of the request; more partitions: read; enough, an error or late: answer
+ *   drop     not enough: give the bytes back
+ *   wait     long poll: until one of the partitions has more, or max_wait_ms are over; then read, from the start
+ *   answer   encode; the records are the store's own bytes, given back after the send (release)
+ *
+ * Limits (KIP-74): the first batch of the response always goes, whatever its size; after it the response stays below
+ * max_bytes. Always full fetches: the session id in the answer is 0, which ends a client's wish for a session
+ * (KIP-227). There are no transactions: the last stable offset is the high watermark. Failure modes: a partition's
+ * error is its own and ends the wait; no memory for a read counts as "nothing yet". */
+#include "broker/api/api.h"
+#include "broker/api/fetch_part.h"
+#include "broker/conn.h"
+#include "broker/shard.h"
+#include "protocol/msg_fetch.h"
+
+#define ROUND_READS 32
+#define BUSY_NS     (10 * NS_PER_MS)
+
+enum fetch_stage { FETCH_BEGIN, FETCH_READ, FETCH_COLLECT, FETCH_DROP, FETCH_WAIT, FETCH_ANSWER };
+
+struct fetch_slot { /* one partition of the request */
+    const struct fetch_request_partition *q;
+    struct fetch_response_partition *a;
+    struct fetch_read *read; /* with bytes, or on its way */
+    uint32_t lane, owner;
+    int64_t high_watermark;
+    bool refused; /* by the first check: never read */
+};
+
+struct fetch {
+    struct request *request;
+    const struct fetch_request *q;
+    struct fetch_response a;
+    struct fetch_slot *slots;
+    uint32_t count, room, round, next; /* the round is [round, next) */
+    uint64_t total, bytes_max;
+    struct mono_ns deadline;
+    bool error;   /* of a partition: answer at once */
+    bool busy;    /* some read found no memory */
+    bool waiting; /* in the long poll */
+    bool over;    /* it is to end */
+    struct timer timer;
+    struct list waits;
+};
+
+static void timer_fire(struct timer *t);
+
+/* ---- begin ---- */
+
+static void add_slot(struct fetch *f, const struct fetch_request_topic *topic, const struct fetch_request_partition *q,
+                     struct fetch_response_partition *a)
+{
+    struct shard *s = f->request->shard;
+    const struct topic *t = NULL;
+    struct fetch_slot *slot = &f->slots[f->count++];
+    fetch_response_partition_init(a);
+    a->partition_index = q->partition;
+    a->high_watermark = a->last_stable_offset = -1;
+    a->aborted_transactions_count = f->q->isolation_level == 0 ? -1 : 0;
+    a->records = (struct records){.data = (const uint8_t *)"", .len = 0};
+    bool by_id = f->request->header.api_version >= 13;
+    enum status status = api_partition(s, by_id, topic->topic, topic->topic_id, q->partition, &t);
+    *slot = (struct fetch_slot){.q = q, .a = a, .refused = true};
+    if (status == STATUS_OK) {
+        slot->lane = t->first_slot + (uint32_t)q->partition;
+        slot->owner = shard_of(s, t, q->partition);
+        status = api_epoch_check(s, slot->lane, q->current_leader_epoch);
+    }
+    a->error_code = status_kafka_code(status);
+    slot->refused = status != STATUS_OK;
+    f->error = f->error || slot->refused;
+}
+
+static bool make_slots(struct fetch *f)
+{
+    struct request *r = f->request;
+    int32_t n = f->q->topics_count;
+    f->a.responses = request_zalloc(r, (size_t)n * sizeof *f->a.responses);
+    for (int32_t i = 0; i < n; i++) f->room += (uint32_t)f->q->topics[i].partitions_count;
+    f->slots = request_zalloc(r, f->room * sizeof *f->slots);
+    if (f->a.responses == NULL || f->slots == NULL) return false;
+    f->a.responses_count = n;
+    for (int32_t i = 0; i < n; i++) {
+        const struct fetch_request_topic *q = &f->q->topics[i];
+        struct fetch_response_topic *a = &f->a.responses[i];
+        fetch_response_topic_init(a);
+        a->topic = q->topic;
+        a->topic_id = q->topic_id;
+        a->partitions_count = q->partitions_count;
+        a->partitions = request_zalloc(r, (size_t)q->partitions_count * sizeof *a->partitions);
+        if (a->partitions == NULL) return false;
+        for (int32_t k = 0; k < q->partitions_count; k++) add_slot(f, q, &q->partitions[k], &a->partitions[k]);
+    }
+    return true;
+}
+
+static int fetch_begin(struct task *t)
+{
+    struct request *r = container_of(t, struct request, task);
+    struct fetch *f = request_zalloc(r, sizeof *f);
+    const struct fetch_request *q = f != NULL ? api_decode(r, sizeof *q) : NULL;
+    if (f == NULL) request_refuse(r, "no memory for its request");
+    if (q == NULL) return STAGE_DONE;
+    f->request = r;
+    f->q = q;
+    f->timer.fire = timer_fire;
+    f->deadline = mono_add(r->received, (int64_t)q->max_wait_ms * NS_PER_MS);
+    f->bytes_max = MIN((uint64_t)MAX(q->max_bytes, 1), r->shard->broker->config->fetch_max_bytes);
+    list_init(&f->waits);
+    fetch_response_init(&f->a);
+    r->fetch = f;
+    if (q->session_id != 0) {
+        f->a.error_code = KAFKA_FETCH_SESSION_ID_NOT_FOUND;
+        return FETCH_ANSWER;
+    }
+    if (make_slots(f)) return FETCH_READ;
+    request_refuse(r, "no memory for its request");
+    return STAGE_DONE;
+}
+
+/* ---- read and collect ---- */
+
+static void read_back(struct part *p)
+{
+    request_part_back(container_of(p, struct fetch_read, part)->request);
+}
+
+static void free_read(struct fetch_read *f)
+{
+    f->slot->read = NULL;
+    mem_free(f->request->shard->env->mem, MEM_FETCH, f, sizeof *f);
+}
+
+static void send_read(struct fetch *f, struct fetch_slot *slot, uint64_t bytes)
+{
+    struct request *r = f->request;
+    struct fetch_read *read = mem_zalloc(r->shard->env->mem, MEM_FETCH, sizeof *read);
+    if (read == NULL) {
+        f->busy = true;
+        return;
+    }
+    slot->read = read;
+    read->request = r;
+    read->slot = slot;
+    read->lane = slot->lane;
+    read->offset = slot->q->fetch_offset;
+    read->bytes_max = (uint32_t)bytes;
+    r->parts_out++;
+    fetch_read_send(read, r->shard, slot->owner, read_back);
+}
+
+static int fetch_read(struct task *t)
+{
+    struct request *r = container_of(t, struct request, task);
+    struct fetch *f = r->fetch;
+    uint64_t left = f->bytes_max > f->total ? f->bytes_max - f->total : 0;
+    f->waiting = false;
+    f->round = f->next;
+    for (uint32_t n = 0; f->next < f->count && n < ROUND_READS && (left > 0 || f->next == 0); f->next++) {
+        struct fetch_slot *slot = &f->slots[f->next];
+        if (slot->refused) continue;
+        uint64_t bytes = MAX(MIN((uint64_t)MAX(slot->q->partition_max_bytes, 1), left), 1);
+        send_read(f, slot, bytes);
+        left -= MIN(left, bytes);
+        n++;
+    }
+    return r->parts_out > 0 ? STAGE_WAIT(FETCH_COLLECT) : FETCH_COLLECT;
+}
+
+static void collect(struct fetch *f, struct fetch_slot *slot)
+{
+    struct fetch_read *read = slot->read;
+    struct fetch_response_partition *a = slot->a;
+    enum status s = read->op.status;
+    bool busy = s == STATUS_BUSY || s == STATUS_NO_MEMORY;
+    f->busy = f->busy || busy;
+    if (s != STATUS_OK) {
+        f->error = f->error || !busy;
+        a->error_code = busy ? 0 : status_kafka_code(s);
+        free_read(read);
+        return;
+    }
+    slot->high_watermark = read->op.high_watermark;
+    a->high_watermark = a->last_stable_offset = read->op.high_watermark;
+    a->log_start_offset = read->op.log_start;
+    if (read->op.slice_count == 0) {
+        free_read(read);
+        return;
+    }
+    if (f->total > 0 && f->total + read->op.bytes > f->bytes_max) return; /* next time; given back with the others */
+    f->total += read->op.bytes;
+    f->request->shard->count.fetch_bytes->value += read->op.bytes;
+    a->records =
+        (struct records){.len = (int32_t)read->op.bytes, .piece_count = read->op.slice_count, .pieces = read->pieces};
+}
+
+static int fetch_collect(struct task *t)
+{
+    struct request *r = container_of(t, struct request, task);
+    struct fetch *f = r->fetch;
+    for (uint32_t i = f->round; i < f->next; i++)
+        if (f->slots[i].read != NULL) collect(f, &f->slots[i]);
+    bool late = r->hurry || r->shard->env->now.v >= f->deadline.v;
+    if (r->conn->closing) return FETCH_ANSWER;
+    if (f->next < f->count && f->total < f->bytes_max) return FETCH_READ;
+    bool enough = f->total > 0 && f->total >= (uint64_t)MAX(f->q->min_bytes, 0);
+    return enough || f->q->min_bytes <= 0 || f->error || late ? FETCH_ANSWER : FETCH_DROP;
+}
+
+/* ---- give back ---- */
+
+static void drop_back(struct part *p)
+{
+    struct fetch_read *read = container_of(p, struct fetch_read, part);
+    struct request *r = read->request;
+    free_read(read);
+    request_part_back(r);
+}
+
+static void give_back(struct fetch *f, void (*back)(struct part *p))
+{
+    struct request *r = f->request;
+    for (uint32_t i = 0; i < f->count; i++) {
+        if (f->slots[i].read == NULL) continue;
+        f->slots[i].a->records = (struct records){.data = (const uint8_t *)"", .len = 0};
+        r->parts_out++;
+        fetch_read_release(f->slots[i].read, r->shard, back);
+    }
+}
+
+static int fetch_drop(struct task *t)
+{
+    struct request *r = container_of(t, struct request, task);
+    give_back(r->fetch, drop_back);
+    return r->parts_out > 0 ? STAGE_WAIT(FETCH_WAIT) : FETCH_WAIT;
+}
+
+static void release_end(struct request *r)
+{
+    if (--r->parts_out == 0) request_released(r);
+}
+
+static void release_back(struct part *p)
+{
+    struct fetch_read *read = container_of(p, struct fetch_read, part);
+    struct request *r = read->request;
+    free_read(read);
+    release_end(r);
+}
+
+static void fetch_release(struct request *r)
+{
+    r->parts_out++; /* until all are on their way */
+    give_back(r->fetch, release_back);
+    release_end(r);
+}
+
+/* ---- wait ---- */
+
+static void stop_waiting(struct fetch *f)
+{
+    struct request *r = f->request;
+    list_each (n, &f->waits) fetch_wait_cancel(container_of(n, struct fetch_wait, in_fetch), r->shard);
+    if (!env_timer_armed(&f->timer)) return;
+    env_timer_stop(r->shard->env, &f->timer);
+    request_part_back(r);
+}
+
+void fetch_wait_ended(struct fetch_wait *w)
+{
+    struct request *r = w->request;
+    r->fetch->over = true;
+    stop_waiting(r->fetch);
+    request_part_back(r);
+}
+
+static void timer_fire(struct timer *t)
+{
+    struct fetch *f = container_of(t, struct fetch, timer);
+    stop_waiting(f); /* no longer armed */
+    request_part_back(f->request);
+}
+
+void fetch_hurry(struct request *r)
+{
+    if (r->fetch != NULL && r->fetch->waiting) stop_waiting(r->fetch);
+}
+
+static struct fetch_wait *wait_for(struct fetch *f, uint32_t owner)
+{
+    struct request *r = f->request;
+    list_each (n, &f->waits) {
+        struct fetch_wait *w = container_of(n, struct fetch_wait, in_fetch);
+        if (w->owner == owner) return w;
+    }
+    struct fetch_wait *w = request_zalloc(r, sizeof *w);
+    if (w == NULL) return NULL;
+    w->watches = request_zalloc(r, f->count * sizeof *w->watches);
+    if (w->watches == NULL) return NULL;
+    w->request = r;
+    w->owner = owner;
+    list_push_back(&f->waits, &w->in_fetch);
+    return w;
+}
+
+/* One wait per shard, made once; without memory for one the timer alone has to do. */
+static void make_waits(struct fetch *f)
+{
+    list_each (n, &f->waits) container_of(n, struct fetch_wait, in_fetch)->count = 0;
+    for (uint32_t i = 0; i < f->count; i++) {
+        struct fetch_wait *w = wait_for(f, f->slots[i].owner);
+        if (w == NULL) return;
+        w->watches[w->count++] =
+            (struct fetch_watch){.wait = w, .lane = f->slots[i].lane, .offset = f->slots[i].high_watermark};
+    }
+}
+
+static int fetch_wait(struct task *t)
+{
+    struct request *r = container_of(t, struct request, task);
+    struct fetch *f = r->fetch;
+    struct env *e = r->shard->env;
+    struct mono_ns until = f->deadline;
+    if (f->busy) until.v = MIN(until.v, e->now.v + BUSY_NS);
+    bool watch = !f->busy;
+    if (watch) make_waits(f);
+    f->busy = f->over = false;
+    f->next = 0;
+    f->total = 0;
+    f->waiting = true;
+    r->parts_out++;
+    env_timer_start(e, &f->timer, until);
+    list_each (n, &f->waits)
+        if (watch) fetch_wait_send(container_of(n, struct fetch_wait, in_fetch), r->shard);
+    if (r->hurry || f->over) stop_waiting(f); /* also the ones sent after the first had come back */
+    return r->parts_out > 0 ? STAGE_WAIT(FETCH_READ) : FETCH_READ;
+}
+
+/* ---- answer ---- */
+
+static int fetch_answer(struct task *t)
+{
+    struct request *r = container_of(t, struct request, task);
+    struct fetch *f = r->fetch;
+    r->release = fetch_release;
+    if (r->conn->closing)
+        request_answer_nothing(r);
+    else
+        request_answer(r, &f->a);
+    return STAGE_DONE;
+}
+
+static const struct stage stages[] = {
+    [FETCH_BEGIN] = {"begin", fetch_begin, STAGE_BIT(FETCH_READ) | STAGE_BIT(FETCH_ANSWER)},
+    [FETCH_READ] = {"read", fetch_read, STAGE_BIT(FETCH_COLLECT)},
+    [FETCH_COLLECT] = {"collect", fetch_collect,
+                       STAGE_BIT(FETCH_READ) | STAGE_BIT(FETCH_DROP) | STAGE_BIT(FETCH_ANSWER)},
+    [FETCH_DROP] = {"drop", fetch_drop, STAGE_BIT(FETCH_WAIT)},
+    [FETCH_WAIT] = {"wait", fetch_wait, STAGE_BIT(FETCH_READ)},
+    [FETCH_ANSWER] = {"answer", fetch_answer, 0},
+};
+const struct flow fetch_flow = {"fetch", stages, 6};

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Dispatch (dispatch.h): header -> row of the table. Failure modes, all as Apache Kafka: an unknown key or an
+ * unsupported version closes the connection, but ApiVersions is answered in any version (rows B6): that is how a newer
+ * client finds out. */
+#include "broker/dispatch.h"
+#include "broker/api/api.h"
+
+static const struct api apis[] = {
+    {API_PRODUCE, true, &produce_flow, NULL},
+    {API_FETCH, false, &fetch_flow, fetch_hurry},
+    {API_LIST_OFFSETS, false, &list_offsets_flow, NULL},
+    {API_METADATA, false, &metadata_flow, NULL},
+    {API_FIND_COORDINATOR, false, &find_coordinator_flow, NULL},
+    {API_API_VERSIONS, false, &api_versions_flow, NULL},
+    {API_INIT_PRODUCER_ID, false, &init_producer_id_flow, NULL},
+};
+
+static const struct api *find(int16_t key)
+{
+    for (size_t i = 0; i < sizeof apis / sizeof apis[0]; i++)
+        if (apis[i].key == key) return &apis[i];
+    return NULL;
+}
+
+bool dispatch(struct request *r, const char **ret_why)
+{
+    *ret_why = "malformed request header";
+    if (request_header_decode(&r->body, &r->header) != STATUS_OK) return false;
+    *ret_why = "unknown api key";
+    r->api = find(r->header.api_key);
+    if (r->api == NULL || r->header.api == NULL) return false;
+    *ret_why = "unsupported api version";
+    return r->header.supported || r->header.api_key == API_API_VERSIONS;
+}

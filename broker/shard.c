@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Shards and their phases (shard.h).
+ *
+ * Start:  OPEN (every shard its store and partitions) -> LISTEN -> SERVE, logged as "broker.ready" by shard 0.
+ * Stop (SIGTERM, SIGINT, or a start that failed):
+ *         DRAIN (no new connections, requests in flight are answered, connections closed) -> CLOSE (stores) -> END.
+ * Shard 0 sends each shard the phase and goes on when all have said that theirs is done; so parts of requests can
+ * travel as long as any shard has a connection, and no store closes while another shard may still ask it.
+ *
+ * Failure modes: what a shard cannot do in OPEN or LISTEN is logged with its sentence, all shards stop, and the process
+ * ends with a failure. A second signal changes nothing; kill -9 is always safe. */
+#include "broker/shard.h"
+#include "broker/api/produce_part.h"
+#include "broker/conn.h"
+#include <signal.h>
+#include <stdio.h>
+
+static void phase_run(struct env *e, struct msg *m);
+
+static const char *const phase_names[] = {"open", "listen", "serve", "drain", "close", "end"};
+
+/* ---- shard 0: the leader of the phases ---- */
+
+static void phase_begin(struct shard *zero, enum phase phase)
+{
+    struct broker *b = zero->broker;
+    struct env *e = zero->env;
+    b->phase = phase;
+    b->waiting_for = phase == PHASE_END ? 0 : e->shard_count;
+    for (uint32_t i = 0; i < e->shard_count; i++) {
+        b->down[i] = (struct control){.msg.run = phase_run, .broker = b, .phase = phase};
+        env_post(e, i, &b->down[i].msg);
+    }
+}
+
+static void log_ready(const struct shard *zero)
+{
+    const struct broker *b = zero->broker;
+    const struct broker_config *c = b->config;
+    SHARD_LOG((struct shard *)(uintptr_t)zero, LOG_INFO, "broker.ready", LOG_STR("host", c->host),
+              LOG_INT("port", b->port), LOG_STR("advertised", c->advertised_host), LOG_INT("node", c->node_id),
+              LOG_STR("cluster", b->cluster_id), LOG_UINT("shards", zero->env->shard_count),
+              LOG_UINT("topics", c->topics.count), LOG_UINT("partitions", c->topics.slot_count));
+}
+
+static void say_listen_failed(struct shard *s)
+{
+    const struct broker_config *c = s->broker->config;
+    snprintf(s->error, sizeof s->error,
+             "listeners: %s:%u: %s; choose another address or port, or stop what listens there", c->host, c->port,
+             status_text(s->status));
+}
+
+/* SO_REUSEPORT lets two brokers of one user share a port without a word; the log directory's lock is what stops that.
+ */
+static void bind_first(struct shard *zero)
+{
+    struct broker *b = zero->broker;
+    zero->status = listener_open(&zero->listener, zero, b->config->host, b->config->port, &b->port);
+    phase_begin(zero, PHASE_LISTEN);
+}
+
+static void phase_next(struct shard *zero)
+{
+    struct broker *b = zero->broker;
+    bool stop = b->failed || b->stop_wanted;
+    switch (b->phase) {
+    case PHASE_OPEN:
+        if (stop)
+            phase_begin(zero, PHASE_DRAIN);
+        else
+            bind_first(zero);
+        break;
+    case PHASE_LISTEN:
+        if (stop) {
+            phase_begin(zero, PHASE_DRAIN);
+            break;
+        }
+        b->phase = PHASE_SERVE;
+        log_ready(zero);
+        break;
+    case PHASE_DRAIN: phase_begin(zero, PHASE_CLOSE); break;
+    case PHASE_CLOSE: phase_begin(zero, PHASE_END); break;
+    case PHASE_SERVE:
+    case PHASE_END: CHECK(false);
+    }
+}
+
+static void phase_ended(struct env *e, struct msg *m)
+{
+    struct control *c = container_of(m, struct control, msg);
+    struct broker *b = c->broker;
+    struct shard *zero = e->user, *s = c->shard;
+    if (s->status != STATUS_OK) {
+        SHARD_LOG(zero, LOG_ERROR, "broker.failed", LOG_STR("phase", phase_names[c->phase]),
+                  LOG_STR("error", s->error));
+        b->failed = true;
+    }
+    CHECK(b->waiting_for > 0 && c->phase == b->phase);
+    if (--b->waiting_for == 0) phase_next(zero);
+}
+
+void shard_signal(struct env *e, int signo)
+{
+    struct shard *s = e->user;
+    if (e->shard != 0 || signo == SIGHUP || s->broker->stop_wanted) return;
+    s->broker->stop_wanted = true;
+    SHARD_LOG(s, LOG_INFO, "broker.stop", LOG_INT("signal", signo));
+    if (s->broker->phase == PHASE_SERVE) phase_begin(s, PHASE_DRAIN); /* else when the phase has ended */
+}
+
+/* ---- each shard ---- */
+
+void shard_phase_done(struct shard *s)
+{
+    s->up.msg = (struct msg){.run = phase_ended};
+    env_post(s->env, 0, &s->up.msg);
+}
+
+uint32_t shard_of(const struct shard *s, const struct topic *t, int32_t number)
+{
+    return partition_shard(t->id, number, s->env->shard_count);
+}
+
+/* Port 0: shard 0's bind has found one by now. */
+static void phase_listen(struct shard *s)
+{
+    const struct broker *b = s->broker;
+    uint16_t port;
+    if (s->env->shard != 0) s->status = listener_open(&s->listener, s, b->config->host, b->port, &port);
+    if (s->status != STATUS_OK) say_listen_failed(s);
+    shard_phase_done(s);
+}
+
+void shard_drained(struct shard *s)
+{
+    if (!s->draining || s->conn_count > 0 || listener_open_still(&s->listener)) return;
+    s->draining = false;
+    shard_phase_done(s);
+}
+
+static void phase_drain(struct shard *s)
+{
+    s->status = STATUS_OK;
+    s->draining = true;
+    listener_stop(&s->listener);
+    list_each (n, &s->conns) conn_drain(container_of(n, struct conn, in_shard));
+    shard_drained(s);
+}
+
+static void store_closed(struct store_close *op)
+{
+    struct shard *s = container_of(op, struct shard, close);
+    s->store = NULL;
+    s->status = op->status;
+    if (s->status != STATUS_OK)
+        snprintf(s->error, sizeof s->error, "%s: closed without a checkpoint: %s; nothing acknowledged is lost",
+                 s->broker->config->log_dir, status_text(s->status));
+    shard_phase_done(s);
+}
+
+static void phase_close(struct shard *s)
+{
+    shard_lanes_free(s);
+    if (s->store == NULL) {
+        shard_phase_done(s);
+        return;
+    }
+    s->close.done = store_closed;
+    store_close(s->store, &s->close);
+}
+
+static void phase_end(struct shard *s)
+{
+    struct env *e = s->env;
+    env_timer_stop(e, &s->starved_timer);
+    env_hook_remove(e, &s->hook);
+    metrics_destroy(s->metrics);
+    mem_free(e->mem, MEM_CONTROL, s, sizeof *s);
+    e->user = NULL;
+    env_stop(e);
+}
+
+static void phase_run(struct env *e, struct msg *m)
+{
+    const struct control *c = container_of(m, struct control, msg);
+    struct shard *s = e->user;
+    s->up.phase = c->phase;
+    switch (c->phase) {
+    case PHASE_OPEN: shard_open(s); break;
+    case PHASE_LISTEN: phase_listen(s); break;
+    case PHASE_DRAIN: phase_drain(s); break;
+    case PHASE_CLOSE: phase_close(s); break;
+    case PHASE_END: phase_end(s); break;
+    case PHASE_SERVE: CHECK(false);
+    }
+}
+
+/* The batching pass: each connection to which something happened, once more as long as that makes things happen. */
+static void turn(struct turn_hook *h)
+{
+    struct shard *s = container_of(h, struct shard, hook);
+    for (struct list_node *n; (n = list_pop_front(&s->sending)) != NULL;)
+        conn_send(container_of(n, struct conn, in_sending));
+}
+
+static void starved_fire(struct timer *t)
+{
+    struct shard *s = container_of(t, struct shard, starved_timer);
+    list_each (n, &s->starved) conn_feed(container_of(n, struct conn, in_starved));
+    if (!list_empty(&s->starved)) env_timer_start(s->env, t, mono_add(s->env->now, 5 * NS_PER_MS));
+}
+
+static void count_init(struct shard *s)
+{
+    struct metrics *m = s->metrics;
+    struct shard_counters *c = &s->count;
+#define COUNTER(field, name, help) c->field = metrics_counter(m, name, help, NULL, 0)
+    COUNTER(accepted, "leat_connections_accepted_total", "Connections accepted.");
+    COUNTER(refused, "leat_connections_refused_total", "Connections closed at once: too many.");
+    COUNTER(requests, "leat_requests_total", "Requests begun.");
+    COUNTER(bytes_in, "leat_received_bytes_total", "Bytes received from clients.");
+    COUNTER(bytes_out, "leat_sent_bytes_total", "Bytes sent to clients.");
+    COUNTER(batches, "leat_produce_batches_total", "Record batches acknowledged.");
+    COUNTER(batch_bytes, "leat_produce_bytes_total", "Bytes of record batches acknowledged.");
+    COUNTER(fetch_bytes, "leat_fetch_bytes_total", "Bytes of record batches read for clients.");
+    COUNTER(protocol_errors, "leat_protocol_errors_total", "Connections closed for what the client sent.");
+    COUNTER(append_retries, "leat_append_retries_total", "Appends put off: journal or memory full.");
+#undef COUNTER
+    c->connections = metrics_gauge(m, "leat_connections", "Open connections.", NULL, 0);
+}
+
+static void say_ignored(const struct config_key *k, void *arg)
+{
+    struct shard *s = arg;
+    SHARD_LOG(s, LOG_WARN, "config.ignored", LOG_STR("key", k->name), LOG_STR("why", k->doc));
+}
+
+static void lead(struct shard *zero)
+{
+    SHARD_LOG(zero, LOG_INFO, "broker.start", LOG_STR("version", LEAT_VERSION),
+              LOG_STR("directory", zero->broker->config->log_dir), LOG_STR("probe", zero->broker->probe));
+    config_each_ignored(zero->broker->source, say_ignored, zero);
+    phase_begin(zero, PHASE_OPEN);
+}
+
+void shard_start(struct env *e, void *broker)
+{
+    struct shard *s = mem_zalloc(e->mem, MEM_CONTROL, sizeof *s);
+    CHECK(s != NULL); /* the first allocation; leat.memory.bytes has a lower bound */
+    s->env = e;
+    s->broker = broker;
+    s->up = (struct control){.broker = broker, .shard = s};
+    log_init(&s->log, s->broker->sink, NULL, LOG_INFO, e->shard);
+    s->metrics = metrics_create(e->mem);
+    CHECK(s->metrics != NULL);
+    count_init(s);
+    CHECK(s->count.connections != NULL && s->count.append_retries != NULL);
+    list_init(&s->conns);
+    list_init(&s->sending);
+    list_init(&s->starved);
+    s->listener.sock = -1;
+    s->starved_timer.fire = starved_fire;
+    s->hook.run = turn;
+    env_hook_add(e, &s->hook);
+    e->user = s;
+    if (e->shard == 0) lead(s);
+}
