@@ -133,6 +133,7 @@ static enum status append(struct partition *p, const void *batch, const struct b
     if (status == STATUS_OK) status = put_batch(p, batch, b);
     if (status != STATUS_OK) return status == STATUS_NO_MEMORY ? STATUS_BUSY : status;
     partition_appended(p, b);
+    CHECK_SLOW((partition_check(p), true)); /* not in replay: the high watermark follows at its end */
     return STATUS_OK;
 }
 
@@ -147,7 +148,6 @@ void partition_appended(struct partition *p, const struct batch_info *b)
     p->log_end += b->last_offset_delta + 1;
     p->end_pos += b->size_bytes;
     partition_touch(p);
-    CHECK_SLOW((partition_check(p), true));
 }
 
 void partition_append(struct partition *p, const void *batch, uint32_t len, struct partition_append *op)

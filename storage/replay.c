@@ -133,7 +133,13 @@ static enum status replay_state(struct replay *r, struct partition *p, const str
 {
     partition_touch(p);
     switch ((enum entry_kind)e->kind) {
-    case ENTRY_LOG_START: p->log_start = MAX(p->log_start, e->offset); return STATUS_OK;
+    case ENTRY_LOG_START:
+        if (e->offset > p->log_end) { /* it never passes the log's end: what led there is lost */
+            damage(r, p, p->log_end, e->offset);
+            p->log_end = e->offset;
+        }
+        p->log_start = MAX(p->log_start, e->offset);
+        return STATUS_OK;
     case ENTRY_EPOCH:
         meet(r, p, e->offset);
         p->epoch = MAX(p->epoch, e->epoch);

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Stories of replay that crash states and damage at rest have found; each was red once. */
+#include "tests/sim/store_world.h"
+#include "tests/unit/check_main.h"
+
+static void append_some(struct store_world *w, struct partition *p, uint64_t from, uint64_t count)
+{
+    for (uint64_t i = from; i < from + count; i++) {
+        int64_t offset;
+        ASSERT_EQ(world_append(w, p, &(struct world_batch){.records = 1, .value_bytes = 100, .tag = i}, &offset),
+                  STATUS_OK);
+        ASSERT_EQ(offset, (int64_t)i);
+    }
+}
+
+/* During replay the high watermark stands where the table had it, the log start moves with its entries. */
+static void log_start_then_appends(void)
+{
+    struct store_world w;
+    world_init(&w, 3, NULL);
+    ASSERT_EQ(world_boot(&w, 1), STATUS_OK);
+    struct partition *p = world_create(&w, "t", 0);
+    append_some(&w, p, 0, 10);
+    ASSERT_EQ(world_log_start(&w, p, 8), STATUS_OK);
+    append_some(&w, p, 10, 3);
+    world_crash(&w, SIM_POWER);
+    ASSERT_EQ(world_boot(&w, 1), STATUS_OK);
+    p = world_find(&w, "t", 0);
+    ASSERT_EQ(partition_log_start(p), 8);
+    ASSERT_EQ(partition_high_watermark(p), 13);
+    ASSERT_EQ(partition_status(p), STATUS_OK);
+    ASSERT_EQ(world_stop(&w), STATUS_OK);
+    world_deinit(&w);
+}
+
+TEST_MAIN("replay", {"a log start that moved before the last appends", log_start_then_appends})
