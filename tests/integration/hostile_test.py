@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What a broker must survive from the network: each case is one connection that misbehaves (or is merely unusual); then
+a healthy one is still served. Standard library only. Usage: hostile_test.py LEATD."""
+import os
+import socket
+import struct
+import sys
+import time
+
+from leatd import Leatd
+
+PRODUCE, METADATA, API_VERSIONS = 0, 3, 18
+
+
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+def text(s):
+    return struct.pack('>h', len(s)) + s.encode()
+
+
+def frame(key, version, correlation, body=b''):
+    data = struct.pack('>hhi', key, version, correlation) + text('hostile') + body
+    return struct.pack('>i', len(data)) + data
+
+
+def varint(n):
+    n = n << 1 ^ n >> 63
+    out = b''
+    while n > 127:
+        out += bytes([n & 127 | 128])
+        n >>= 7
+    return out + bytes([n])
+
+
+def batch(value):
+    record = b'\0' + varint(0) + varint(0) + varint(-1) + varint(len(value)) + value + varint(0)
+    records = varint(len(record)) + record
+    now = int(time.time() * 1000)
+    tail = struct.pack('>hiqqqhii', 0, 0, now, now, -1, -1, -1, 1) + records
+    after = struct.pack('>ibI', -1, 2, crc32c(tail)) + tail
+    return struct.pack('>qi', 0, len(after)) + after
+
+
+def produce(correlation, topic, partition, records, acks=-1):
+    body = struct.pack('>hhii', -1, acks, 5000, 1) + text(topic) + struct.pack('>iii', 1, partition, len(records))
+    return frame(PRODUCE, 3, correlation, body + records)
+
+
+class Client:
+    def __init__(self, broker):
+        self.s = socket.create_connection(('127.0.0.1', broker.port), timeout=20)
+
+    def send(self, data):
+        self.s.sendall(data)
+        return self
+
+    def read(self, n):
+        data = b''
+        while len(data) < n:
+            more = self.s.recv(n - len(data))
+            assert more, f'closed after {len(data)} of {n} bytes'
+            data += more
+        return data
+
+    def response(self):
+        data = self.read(struct.unpack('>i', self.read(4))[0])
+        return struct.unpack('>i', data[:4])[0], data[4:]
+
+    def is_closed(self):
+        try:
+            return self.s.recv(1) == b''
+        except ConnectionResetError:
+            return True
+
+    def produced(self):
+        """correlation, error, base offset of a one-partition answer in version 3"""
+        correlation, data = self.response()
+        at = 4 + 2 + struct.unpack('>h', data[4:6])[0] + 4 + 4
+        return (correlation, *struct.unpack('>hq', data[at:at + 10]))
+
+
+def healthy(broker):
+    correlation, data = Client(broker).send(frame(API_VERSIONS, 0, 7)).response()
+    assert correlation == 7 and data[:2] == b'\0\0', data[:2]
+
+
+def closes(what, data):
+    def case(broker):
+        assert Client(broker).send(data).is_closed(), f'{what}: not closed'
+    case.__name__ = what
+    return case
+
+
+def cut_frames(broker):
+    whole = frame(API_VERSIONS, 0, 1)
+    for n in range(len(whole)):
+        Client(broker).send(whole[:n]).s.close()
+
+
+def claimed_length(broker):
+    """100 MB claimed by 100 connections, 10 bytes sent: memory is taken for what has come only."""
+    pid = broker.process.pid
+    clients = [Client(broker).send(struct.pack('>i', 100_000_000) + b'x' * 10) for _ in range(100)]
+    healthy(broker)
+    with open(f'/proc/{pid}/status') as f:
+        rss = int(next(line for line in f if line.startswith('VmRSS')).split()[1])
+    assert rss < 1_000_000, f'{rss} KiB'
+    for c in clients:
+        c.s.close()
+
+
+def slow_bytes(broker):
+    client = Client(broker)
+    for byte in frame(API_VERSIONS, 0, 3):
+        client.send(bytes([byte]))
+        time.sleep(0.005)
+    assert client.response()[0] == 3
+
+
+def newer_api_versions(broker):
+    correlation, data = Client(broker).send(frame(API_VERSIONS, 99, 5)).response()
+    assert correlation == 5 and struct.unpack('>h', data[:2])[0] == 35, data
+
+
+def half_closed(broker):
+    client = Client(broker).send(frame(API_VERSIONS, 0, 1))
+    client.s.shutdown(socket.SHUT_WR)
+    assert client.response()[0] == 1 and client.is_closed()
+
+
+def pipelined(broker):
+    """300 produce requests at once, over partitions of both shards: answers in order, offsets in order."""
+    count, parts = 300, 4
+    client = Client(broker).send(b''.join(produce(i, 't', i % parts, batch(b'%d' % i)) for i in range(count)))
+    first = {}
+    for i in range(count):
+        correlation, error, offset = client.produced()
+        assert (correlation, error) == (i, 0), (correlation, error, i)
+        part = i % parts
+        assert offset == first.setdefault(part, offset) + i // parts, (i, offset)
+
+
+def mixed_order(broker):
+    client = Client(broker)
+    everything = struct.pack('>i', -1)
+    client.send(produce(1, 't', 0, batch(b'a')) + frame(METADATA, 1, 2, everything) + produce(3, 't', 1, batch(b'b')))
+    assert [client.response()[0] for _ in range(3)] == [1, 2, 3]
+
+
+def refused_batches(broker):
+    good = batch(b'x')
+    bad_crc = good[:-1] + bytes([good[-1] ^ 1])
+    for records, error in [(bad_crc, 2), (good + good, 87), (b'', 87), (good[:30], None)]:
+        _, code, _ = Client(broker).send(produce(1, 't', 0, records)).produced()
+        assert code != 0 and (error is None or code == error), (len(records), code)
+    assert Client(broker).send(produce(1, 'nobody', 0, good)).produced()[1] == 3
+    assert Client(broker).send(produce(1, 't', 99, good)).produced()[1] == 3
+    assert Client(broker).send(produce(1, 't', 0, good, acks=7)).produced()[1] == 21
+
+
+def gone_in_the_middle(broker):
+    for i in range(50):
+        Client(broker).send(b''.join(produce(k, 't', k % 4, batch(b'z' * 1000)) for k in range(i))).s.close()
+
+
+CASES = [
+    closes('B1 length 0', struct.pack('>i', 0)),
+    closes('B1 length negative', struct.pack('>i', -5)),
+    closes('B2 length huge', struct.pack('>i', 0x7fffffff)),
+    closes('TLS hello', bytes.fromhex('16030100c8010000c40303') + bytes(64)),
+    closes('HTTP', b'GET / HTTP/1.1\r\nHost: x\r\n\r\n'),
+    closes('unknown key', frame(999, 0, 1)),
+    closes('unsupported version', frame(METADATA, 99, 1)),
+    closes('malformed body', frame(METADATA, 1, 1, struct.pack('>i', 0x7ffffff0))),
+    closes('acks=0 refused', produce(1, 't', 0, b'garbage', acks=0)),
+    cut_frames, claimed_length, slow_bytes, newer_api_versions, half_closed, pipelined, mixed_order, refused_batches,
+    gone_in_the_middle,
+]
+
+
+def main():
+    with Leatd(os.path.abspath(sys.argv[1]), 'leat.topics=t:4', 'leat.shards=2') as broker:
+        for case in CASES:
+            case(broker)
+            healthy(broker)
+            print('ok', case.__name__)
+
+
+main()

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One leatd for a test: free port on loopback, own directory, ended by its pid. Prints its log when a test fails."""
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+
+class Leatd:
+    def __init__(self, program, *options):
+        self.program, self.options = program, options
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix='leatd-'))
+        self.log = self.dir / 'log.txt'
+        self.port, self.process = 0, None
+
+    def start(self):
+        with open(self.log, 'ab') as log:
+            seen = log.tell()
+            command = [self.program, '-o', f'listeners=PLAINTEXT://127.0.0.1:{self.port}', '-o',
+                       f'log.dirs={self.dir}/data', '-o', 'leat.journal.bytes=256m', '-o', 'leat.memory.bytes=1g']
+            for option in self.options:
+                command += ['-o', option]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        limit = time.monotonic() + 60
+        while time.monotonic() < limit:
+            text = self.log.read_bytes()[seen:].decode()
+            ready = re.search(r'broker\.ready .*? port=(\d+)', text)
+            if ready:
+                self.port = int(ready[1])
+                return self
+            assert self.process.poll() is None, f'leatd ended with {self.process.returncode}'
+            time.sleep(0.02)
+        raise AssertionError('leatd was not ready in 60 s')
+
+    @property
+    def address(self):
+        return f'127.0.0.1:{self.port}'
+
+    def kill(self):
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        os.kill(self.process.pid, signal.SIGTERM)
+        code = self.process.wait(timeout=60)
+        assert code == 0, f'leatd ended with {code}'
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, kind, value, trace):
+        if self.process.poll() is None and kind is None:
+            self.stop()
+        elif self.process.poll() is None:
+            self.kill()
+        if kind is not None:
+            print(self.log.read_text(errors='replace'))
+        shutil.rmtree(self.dir)
