@@ -43,6 +43,7 @@ static void slow_close(void)
     append_some(&w, p, 0, 10);
     sim_fault_add(w.machine, &(struct sim_fault_rule){.fault = SIM_FAULT_STALL,
                                                       .kinds = 1ull << IO_CLOSE,
+                                                      .path = "*/journal-*",
                                                       .nth = 1,
                                                       .count = UINT64_MAX,
                                                       .delay_ns = 50 * NS_PER_MS});
