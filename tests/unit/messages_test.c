@@ -261,11 +261,12 @@ static void hostile_counts_allocate_nothing(void)
         {&metadata_request_type, 0, 9, {0, 0, 0, 3, 0, 0, 0, 0, 0}, STATUS_TRUNCATED_INPUT},
         {&metadata_request_type, 0, 4, {0xff, 0xff, 0xff, 0xfe}, STATUS_INVALID},
         {&metadata_request_type, 0, 4, {0xff, 0xff, 0xff, 0xff}, STATUS_INVALID},
-        /* compact: 2^31 - 2 of them, 2^32 - 2, a varint of six bytes */
+        /* compact: 2^31 - 2 of them, 2^31 - 1, 2^32 - 2, a varint of six bytes */
         {&metadata_request_type, 12, 8, {0xff, 0xff, 0xff, 0xff, 0x07, 0, 0, 0}, STATUS_TRUNCATED_INPUT},
+        {&metadata_request_type, 12, 8, {0x80, 0x80, 0x80, 0x80, 0x08, 0, 0, 0}, STATUS_INVALID},
         {&metadata_request_type, 12, 8, {0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0, 0}, STATUS_INVALID},
         {&metadata_request_type, 12, 8, {0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0, 0}, STATUS_INVALID},
-        /* a list of strings; a list inside a struct comes after one honest element */
+        /* a list of strings, a list of structs */
         {&find_coordinator_request_type, 4, 6, {0, 0xff, 0xff, 0xff, 0x7f, 0}, STATUS_TRUNCATED_INPUT},
         {&api_versions_response_type, 0, 6, {0, 0, 0x10, 0, 0, 0}, STATUS_TRUNCATED_INPUT},
         /* tags: 2^28 of them, one larger than the bytes left */
@@ -341,7 +342,10 @@ static void known_tags_are_read_as_kafka_does(void)
     uint8_t *old = malloc(size.total + 4); /* version 14 has the replica id in front instead */
     store_be32(old, 7);
     memcpy(old + 4, bytes, size.total);
-    ASSERT_EQ(decode(&fetch_request_type, 14, old, size.total + 4, &got), STATUS_INVALID);
+    struct cursor c;
+    cursor_init(&c, old, size.total + 4);
+    ASSERT_EQ(fetch_request_decode(&c, &decoded, 14, &got), STATUS_INVALID);
+    ASSERT_STREQ(c.what, "a tag that this version does not have");
     free(bytes);
     free(old);
     end();
