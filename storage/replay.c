@@ -184,6 +184,7 @@ static enum status replay_entry(struct replay *r, const struct entry *e, struct 
     }
     if (!state && before_resume(p, at.sequence, at.entry)) return STATUS_OK;
     if (state && p->end_pos < p->resume.end_pos) break_off(r, p, bytes_end(p));
+    if (state) p->resume.end_pos = 0; /* reached: what a truncation takes from here on is not lost */
     if (p->broken) {
         if (e->kind == ENTRY_APPEND) p->log_end = MAX(p->log_end, append_end(e));
         return STATUS_OK;

@@ -231,9 +231,10 @@ enum status partition_cut(struct partition *p, int64_t end, const struct truncat
                           struct buf *buf, uint32_t buf_at, uint64_t sequence, uint32_t entry, bool state)
 {
     uint32_t carried = (uint32_t)(t->end_pos - t->carry_pos);
-    refs_pop_back_to(p, t->carry_pos);
-    if (t->index_bytes > 0) {
-        /* cached batches below the carried bytes would leave a gap in kind: fragments come first only */
+    if (t->index_bytes == 0) {
+        refs_pop_back_to(p, t->carry_pos);
+    } else {
+        /* the tail cache goes too: a whole batch may reach over the block's start, and fragments come first only */
         refs_clear(p);
         p->moved_pos = MIN(p->moved_pos, t->carry_pos);
         index_reset(&p->index, t->segment_base);
