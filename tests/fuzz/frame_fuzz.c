@@ -45,12 +45,13 @@ static void one_frame(const uint8_t *data, size_t size)
     }
     CHECK(h.supported || (h.client_id.len == -1 && cursor_left(&c) == size - FRAME_REQUEST_HEADER_MIN));
     CHECK(h.supported || !h.enabled);
+    CHECK(h.api != NULL || !h.supported);
     if (h.api) {
         int32_t id;
         s = response_header_decode(&response, h.api_key, h.api_version, &id);
         CHECK(s == STATUS_OK || s == STATUS_TRUNCATED_INPUT || s == STATUS_INVALID);
     }
-    if (!h.supported) return;
+    if (!h.api || !h.supported) return;
     header_again(&h);
     fuzz_message(&c, h.api->request, h.api_version);
 }

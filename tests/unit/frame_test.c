@@ -36,8 +36,8 @@ static void sizes_outside_the_limits_are_refused(void)
 /* The bytes stand in memory of their exact size; what is left for the body goes to ret_left. */
 static enum status read_header(const uint8_t *bytes, size_t len, struct request_header *ret_h, size_t *ret_left)
 {
-    uint8_t *exact = malloc(len);
-    memcpy(exact, bytes, len);
+    uint8_t *exact = len > 0 ? malloc(len) : NULL;
+    if (len > 0) memcpy(exact, bytes, len);
     struct cursor c;
     cursor_init(&c, exact, len);
     enum status s = request_header_decode(&c, ret_h);

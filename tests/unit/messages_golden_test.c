@@ -59,7 +59,8 @@ static void same_text(const struct sample *s, const void *message)
     text[to] = '\0';
     bool same = to == s->text_len && memcmp(text, s->text, to) == 0;
     if (!same)
-        fprintf(stderr, "%s %d\nours  %s\nkafka %.*s\n", s->type->name, s->version, text, (int)s->text_len, s->text);
+        (void)fprintf(stderr, "%s %d\nours  %s\nkafka %.*s\n", s->type->name, s->version, text, (int)s->text_len,
+                      s->text);
     ASSERT(same);
 }
 
@@ -130,8 +131,8 @@ static void check_file(const struct api_info *api, bool request)
     int16_t next = s.type->min_version;
     while (at < len) {
         ASSERT(len - at > 2 + FRAME_PREFIX_BYTES);
-        s.version = data[at];
-        s.variant = (enum variant)data[at + 1];
+        s.version = (uint8_t)data[at];
+        s.variant = (enum variant)(uint8_t)data[at + 1];
         s.frame = (const uint8_t *)data + at + 2;
         ASSERT_EQ(frame_size(s.frame, (uint32_t)(len - at - 2 - FRAME_PREFIX_BYTES), &s.size), STATUS_OK);
         s.size += FRAME_PREFIX_BYTES;

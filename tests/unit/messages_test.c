@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MIXED_ROUNDS 4
+#define MIXED_ROUNDS ((uint64_t)4)
 #define TEXT_BYTES   (64 << 10)
 #define ARENA_CAP    ((size_t)1 << 20)
 
@@ -37,7 +37,7 @@ static void end(void)
 
 static void *copy_exact(const void *data, size_t len) /* so that ASan sees a read of one byte too many */
 {
-    void *p = malloc(len);
+    void *p = len > 0 ? malloc(len) : NULL;
     CHECK(p != NULL || len == 0);
     if (len > 0) memcpy(p, data, len);
     return p;
@@ -374,7 +374,8 @@ static void what_no_peer_could_read_is_not_written(void)
 {
     static char long_name[WIRE_STRING_MAX + 1];
     const struct str keys[] = {STR_NULL, {long_name, WIRE_STRING_MAX + 1}, {"", -2}};
-    uint8_t *own = malloc(2 * sizeof long_name);
+    const size_t room = 2 * (size_t)WIRE_STRING_MAX;
+    uint8_t *own = malloc(room);
     for (int16_t v = 0; v <= 4; v += 4) {
         for (size_t i = 0; i < COUNT_OF(keys); i++) {
             struct str key = keys[i];
@@ -384,7 +385,7 @@ static void what_no_peer_could_read_is_not_written(void)
             r.coordinator_keys = &key;
             r.coordinator_keys_count = 1;
             struct writer w;
-            writer_init(&w, own, 2 * sizeof long_name, NULL, 0);
+            writer_init(&w, own, room, NULL, 0);
             find_coordinator_request_encode(&w, v, &r);
             ASSERT_EQ(writer_finish(&w), STATUS_INVALID);
         }
