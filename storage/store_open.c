@@ -145,7 +145,8 @@ static int open_list(struct task *t)
         return fail(o, o->ops[0].status, "%s: cannot be listed: %s", o->store->dir.s, status_text(o->ops[0].status));
     for (int64_t i = 0; i < o->ops[0].result; i += (int64_t)strlen(o->names + i) + 1) {
         const char *name = o->names + i;
-        bool ours = strcmp(name, "lost+found") == 0 || strcmp(name, "quarantine") == 0 || strcmp(name, "trash") == 0;
+        bool ours = strcmp(name, "leat.directory.new") == 0 || /* a first start that was cut off */
+                    strcmp(name, "lost+found") == 0 || strcmp(name, "quarantine") == 0 || strcmp(name, "trash") == 0;
         if (!ours)
             return fail(o, STATUS_FORMAT,
                         "%s is not empty and not a log directory of Leat (it holds \"%.100s\", and no "
