@@ -245,7 +245,8 @@ enum status partition_cut(struct partition *p, int64_t end, const struct truncat
         if (status != STATUS_OK) return status;
     }
     p->end_pos = t->end_pos;
-    p->carried_pos = MIN(p->carried_pos, p->moved_pos);
+    /* below a cut in memory the table goes on carrying: those bytes' groups may be free already */
+    p->carried_pos = MIN(p->carried_pos, t->index_bytes > 0 ? p->moved_pos : p->end_pos);
     p->durable_pos = MIN(p->durable_pos, p->end_pos);
     partition_touch(p);
     if (!state) return STATUS_OK;
