@@ -16,6 +16,7 @@
 #define ENTRY_BYTES       32u
 #define ENCODED_HEAD      32u
 
+static_assert(sizeof(struct index) == 96, "as the header promises");
 static_assert(PAGE_HEADER_BYTES + INDEX_PAGE_ENTRIES * ENTRY_BYTES == BLOCK_BYTES, "a page is one block");
 
 static void block_reset(struct index *x)
@@ -33,8 +34,9 @@ void index_init(struct index *x, struct mem *m, struct topic_id topic, int32_t p
 
 void index_deinit(struct index *x)
 {
-    mem_free(x->mem, MEM_LOG, x->entries, INDEX_PAGE_ENTRIES * sizeof *x->entries);
+    mem_free(x->mem, MEM_LOG, x->entries, x->capacity * sizeof *x->entries);
     x->entries = NULL;
+    x->capacity = 0;
 }
 
 void index_reset(struct index *x, int64_t segment_base)
@@ -65,10 +67,31 @@ void index_batch(struct index *x, uint64_t pos, int64_t base_offset, int64_t max
     x->block.max_timestamp_ms = MAX(x->block.max_timestamp_ms, max_timestamp_ms);
 }
 
+/* Room for so many full blocks of the page. */
+static enum status reserve(struct index *x, uint64_t blocks)
+{
+    if (blocks <= x->capacity) return STATUS_OK;
+    uint32_t capacity = MAX(4u, x->capacity);
+    while (capacity < blocks) capacity *= 2;
+    capacity = MIN(capacity, INDEX_PAGE_ENTRIES);
+    struct index_entry *entries =
+        mem_realloc(x->mem, MEM_LOG, x->entries, x->capacity * sizeof *entries, capacity * sizeof *entries);
+    if (entries == NULL) return STATUS_NO_MEMORY;
+    x->entries = entries;
+    x->capacity = capacity;
+    return STATUS_OK;
+}
+
+enum status index_reserve_bytes(struct index *x, uint64_t bytes)
+{
+    uint64_t becoming =
+        (x->block.covered + MIN(bytes, INDEX_PAGE_ENTRIES * (uint64_t)INDEX_BLOCK_BYTES)) / INDEX_BLOCK_BYTES;
+    return reserve(x, MIN(x->count + becoming, INDEX_PAGE_ENTRIES));
+}
+
 enum status index_reserve(struct index *x)
 {
-    if (x->entries == NULL) x->entries = mem_alloc(x->mem, MEM_LOG, INDEX_PAGE_ENTRIES * sizeof *x->entries);
-    return x->entries == NULL ? STATUS_NO_MEMORY : STATUS_OK;
+    return reserve(x, INDEX_PAGE_ENTRIES);
 }
 
 uint32_t index_feed(struct index *x, const uint8_t *bytes, uint32_t len)
@@ -78,7 +101,7 @@ uint32_t index_feed(struct index *x, const uint8_t *bytes, uint32_t len)
     x->block.crc = crc32c(x->block.crc, bytes, n);
     x->block.covered += n;
     if (x->block.covered == INDEX_BLOCK_BYTES) {
-        CHECK(x->entries != NULL);
+        CHECK(x->count < x->capacity);
         x->entries[x->count++] = x->block;
         block_reset(x);
     }
@@ -116,10 +139,28 @@ static void entry_decode(const uint8_t *in, struct index_entry *ret_entry)
                                       .covered = load_le32(in + 24)};
 }
 
-static bool entry_sane(const struct index_entry *e, bool running)
+/* last: the block need not be full; empty: nor have any bytes. */
+static bool entry_sane(const struct index_entry *e, bool last, bool empty)
 {
-    if (e->covered > INDEX_BLOCK_BYTES || (!running && e->covered != INDEX_BLOCK_BYTES)) return false;
-    return e->first_pos == INDEX_NO_BATCH || e->first_pos < INDEX_BLOCK_BYTES;
+    if (e->covered > INDEX_BLOCK_BYTES || (!last && e->covered != INDEX_BLOCK_BYTES)) return false;
+    if (e->covered == 0 && !empty) return false;
+    if (e->first_offset < 0 || e->max_timestamp_ms < -1) return false;
+    if (e->first_pos == INDEX_NO_BATCH) return e->max_timestamp_ms == -1;
+    return e->first_pos < e->covered;
+}
+
+/* Bytes of entries in the order of their blocks. */
+static bool entries_sane(const uint8_t *in, uint32_t count, bool empty)
+{
+    int64_t offset = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct index_entry e;
+        entry_decode(in + i * ENTRY_BYTES, &e);
+        if (!entry_sane(&e, i == count - 1, empty) || e.first_offset < offset) return false;
+        if (load_le32(in + i * ENTRY_BYTES + 28) != 0) return false;
+        offset = e.first_offset;
+    }
+    return true;
 }
 
 static uint32_t page_crc(const uint8_t page[BLOCK_BYTES])
@@ -148,8 +189,7 @@ bool index_page(const struct index *x, uint8_t out[BLOCK_BYTES], uint32_t *ret_p
     return true;
 }
 
-/* --- in table and truncation: u32 page, u32 count, i64 segment base, i64 last offset, u64 zero, entries, running block
- * --- */
+/* --- in table and truncation --- */
 
 size_t index_encoded_size(const struct index *x)
 {
@@ -171,23 +211,23 @@ enum status index_decode(struct index *x, const uint8_t *in, size_t bytes)
 {
     if (bytes < ENCODED_HEAD + ENTRY_BYTES) return STATUS_DAMAGED;
     uint32_t count = load_le32(in + 4);
-    struct index_entry e;
+    int64_t base = (int64_t)load_le64(in + 8), last = (int64_t)load_le64(in + 16);
+    /* a full page is carried too: its write may have been in flight */
     if (count > INDEX_PAGE_ENTRIES || bytes != ENCODED_HEAD + (count + 1) * (size_t)ENTRY_BYTES) return STATUS_DAMAGED;
-    for (uint32_t i = 0; i <= count; i++) {
-        entry_decode(in + ENCODED_HEAD + i * ENTRY_BYTES, &e);
-        if (!entry_sane(&e, i == count)) return STATUS_DAMAGED;
-    }
-    if (e.covered == INDEX_BLOCK_BYTES) return STATUS_DAMAGED;
-    if (count > 0) {
-        enum status status = index_reserve(x);
-        if (status != STATUS_OK) return status;
-    }
+    struct index_entry running;
+    entry_decode(in + ENCODED_HEAD + count * ENTRY_BYTES, &running);
+    if (!entries_sane(in + ENCODED_HEAD, count + 1, true) || running.covered == INDEX_BLOCK_BYTES ||
+        (running.covered == 0 && running.crc != 0) || base < 0 || last < base || last < running.first_offset ||
+        load_le64(in + 24) != 0)
+        return STATUS_DAMAGED;
+    enum status status = reserve(x, count);
+    if (status != STATUS_OK) return status;
     for (uint32_t i = 0; i < count; i++) entry_decode(in + ENCODED_HEAD + i * ENTRY_BYTES, &x->entries[i]);
-    x->block = e;
+    x->block = running;
     x->page = load_le32(in);
     x->count = count;
-    x->segment_base = (int64_t)load_le64(in + 8);
-    x->last_offset = (int64_t)load_le64(in + 16);
+    x->segment_base = base;
+    x->last_offset = last;
     return STATUS_OK;
 }
 
@@ -201,7 +241,7 @@ bool index_holds(const struct index *x, uint64_t block)
 enum status index_cut(struct index *x, uint64_t block, const uint8_t *page)
 {
     if (page != NULL) {
-        enum status status = index_reserve(x);
+        enum status status = reserve(x, index_page_count(page));
         if (status != STATUS_OK) return status;
         x->page = load_le32(page + 36);
         x->count = index_page_count(page);
@@ -209,6 +249,7 @@ enum status index_cut(struct index *x, uint64_t block, const uint8_t *page)
     }
     CHECK(block >= first_block(x) && block <= first_block(x) + x->count);
     x->count = (uint32_t)(block - first_block(x));
+    CHECK(x->count == 0 || x->entries[x->count - 1].covered == INDEX_BLOCK_BYTES);
     x->last_offset = x->count > 0 ? x->entries[x->count - 1].first_offset : x->segment_base;
     block_reset(x);
     return STATUS_OK;
@@ -235,22 +276,30 @@ bool index_find_offset(const struct index *x, int64_t offset, uint64_t *ret_bloc
     return false;
 }
 
+bool index_find_time(const struct index *x, int64_t ms, uint64_t *ret_block)
+{
+    struct index_entry e;
+    for (uint64_t block = first_block(x); index_find(x, block, &e); block++) {
+        if (e.first_pos == INDEX_NO_BATCH || e.max_timestamp_ms < ms) continue;
+        *ret_block = block;
+        return true;
+    }
+    return false;
+}
+
+/* --- pages as bytes --- */
+
 enum status index_page_verify(const uint8_t page[BLOCK_BYTES], struct topic_id topic, int32_t partition,
                               int64_t segment_base, uint32_t number)
 {
-    if (load_le64(page) != PAGE_MAGIC || load_le32(page + 8) != PAGE_VERSION) return STATUS_FORMAT;
     if (load_le32(page + 12) != page_crc(page)) return STATUS_DAMAGED;
+    if (load_le64(page) != PAGE_MAGIC || load_le32(page + 8) != PAGE_VERSION) return STATUS_FORMAT;
     uint32_t count = load_le32(page + 48);
     if (memcmp(page + 16, topic.b, sizeof topic.b) != 0 || load_le32(page + 32) != (uint32_t)partition ||
-        load_le32(page + 36) != number || load_le64(page + 40) != (uint64_t)segment_base || count == 0 ||
-        count > INDEX_PAGE_ENTRIES)
-        return STATUS_DAMAGED;
-    for (uint32_t i = 0; i < count; i++) {
-        struct index_entry e;
-        index_page_entry(page, i, &e);
-        if (!entry_sane(&e, i == count - 1)) return STATUS_DAMAGED;
-    }
-    return STATUS_OK;
+        load_le32(page + 36) != number || load_le64(page + 40) != (uint64_t)segment_base)
+        return STATUS_DAMAGED; /* another page than asked for: misdirected, or of the name's owner before */
+    if (count == 0 || count > INDEX_PAGE_ENTRIES) return STATUS_DAMAGED;
+    return entries_sane(page + PAGE_HEADER_BYTES, count, false) ? STATUS_OK : STATUS_DAMAGED;
 }
 
 uint32_t index_page_count(const uint8_t page[BLOCK_BYTES])
@@ -270,6 +319,16 @@ uint32_t index_page_find(const uint8_t page[BLOCK_BYTES], int64_t offset)
         struct index_entry e;
         index_page_entry(page, i - 1, &e);
         if (e.first_pos != INDEX_NO_BATCH && e.first_offset <= offset) return i - 1;
+    }
+    return UINT32_MAX;
+}
+
+uint32_t index_page_find_time(const uint8_t page[BLOCK_BYTES], int64_t ms)
+{
+    for (uint32_t i = 0; i < index_page_count(page); i++) {
+        struct index_entry e;
+        index_page_entry(page, i, &e);
+        if (e.first_pos != INDEX_NO_BATCH && e.max_timestamp_ms >= ms) return i;
     }
     return UINT32_MAX;
 }
