@@ -331,7 +331,7 @@ static const struct stage recovery_stages[REC_STAGES] = {
     [REC_MAKE_SYNC] = {"make sync", rec_make_sync, STAGE_BIT(REC_MAKE_ZERO) | STAGE_BIT(REC_MAKE_DIR) | FAILS},
     [REC_MAKE_DIR] = {"make dir", rec_make_dir, STAGE_BIT(REC_NOTE) | FAILS},
     [REC_MAKE_RENAME] = {"make rename", rec_make_rename, STAGE_BIT(REC_MAKE_PARENT)},
-    [REC_MAKE_PARENT] = {"make parent", rec_make_parent, FAILS},
+    [REC_MAKE_PARENT] = {"make parent", rec_make_parent, STAGE_BIT(REC_MAKE_PARENT) | FAILS},
     [REC_DONE] = {"done", rec_done, 0},
 };
 
@@ -342,5 +342,6 @@ void recovery_start(struct recovery *r, struct store *s)
     r->store = s;
     r->journal = s->journal;
     path_set(&r->dir, "%s/journal-%03u", s->dir.s, s->env->shard);
+    s->journal->dir = r->dir;
     task_start(s->env->runner, &r->task, &recovery_flow, REC_STAT);
 }

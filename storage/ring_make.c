@@ -137,19 +137,19 @@ int rec_make_rename(struct task *t)
     struct recovery *r = container_of(t, struct recovery, task);
     r->ops[0] = (struct io_op){.kind = IO_RENAME, .task = t, .path = r->new_dir.s, .path2 = r->dir.s};
     env_submit(r->store->env, &r->ops[0]);
-    r->ops[1] =
-        (struct io_op){.kind = IO_SYNC_DIR, .task = t, .path = r->store->dir.s}; /* the worker keeps the order */
-    env_submit(r->store->env, &r->ops[1]);
     return STAGE_WAIT(REC_MAKE_PARENT);
 }
 
 int rec_make_parent(struct task *t)
 {
     struct recovery *r = container_of(t, struct recovery, task);
-    for (int i = 0; i < 2; i++)
-        if (r->ops[i].status != STATUS_OK)
-            return recovery_fail(r, r->ops[i].status, "%s: cannot be named: %s", r->dir.s,
-                                 status_text(r->ops[i].status));
+    if (r->ops[0].status != STATUS_OK)
+        return recovery_fail(r, r->ops[0].status, "%s: cannot be named: %s", r->dir.s, status_text(r->ops[0].status));
+    if (r->ops[0].kind == IO_RENAME) {
+        r->ops[0] = (struct io_op){.kind = IO_SYNC_DIR, .task = t, .path = r->store->dir.s};
+        env_submit(r->store->env, &r->ops[0]);
+        return STAGE_WAIT(REC_MAKE_PARENT);
+    }
     journal_start(r->journal);
     return REC_DONE;
 }

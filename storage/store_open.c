@@ -97,7 +97,10 @@ static int open_make(struct task *t)
 {
     struct opening *o = container_of(t, struct opening, task);
     if (o->store->env->shard != 0) return OPEN_READY;
-    return submit(o, 0, (struct io_op){.kind = IO_MKDIR, .path = o->store->dir.s}, OPEN_MADE);
+    const char *dir = o->store->dir.s, *slash = strrchr(dir, '/');
+    int parent_bytes = slash == NULL ? 0 : slash == dir ? 1 : (int)(slash - dir);
+    path_set(&o->paths[1], "%.*s", parent_bytes == 0 ? 1 : parent_bytes, parent_bytes == 0 ? "." : dir);
+    return submit(o, 0, (struct io_op){.kind = IO_MKDIR, .path = dir}, OPEN_MADE);
 }
 
 static int open_made(struct task *t)
@@ -107,6 +110,11 @@ static int open_made(struct task *t)
     if (status != STATUS_OK && status != STATUS_EXISTS)
         return fail(o, status, "log.dirs=%s: cannot be made: %s; make it, or choose another directory", o->store->dir.s,
                     status_text(status));
+    /* its own name must be durable too, also when a start before this one made it and was cut off */
+    if (o->ops[1].path == NULL)
+        return submit(o, 1, (struct io_op){.kind = IO_SYNC_DIR, .path = o->paths[1].s}, OPEN_MADE);
+    if (status == STATUS_OK && o->ops[1].status != STATUS_OK) /* of a given one, the parent may be closed to us */
+        return fail(o, o->ops[1].status, "%s: cannot be synced: %s", o->paths[1].s, status_text(o->ops[1].status));
     path_set(&o->paths[0], "%s/leat.directory", o->store->dir.s);
     smallfile_read(o->store->env, &o->file, t, o->paths[0].s, o->page);
     return STAGE_WAIT(OPEN_CHECK);
@@ -180,13 +188,13 @@ static int open_subdirs(struct task *t)
     struct opening *o = container_of(t, struct opening, task);
     if (o->file.status != STATUS_OK)
         return fail(o, o->file.status, "%s: cannot be written: %s", o->paths[1].s, status_text(o->file.status));
-    if (o->ops[0].kind != IO_RENAME) {
-        submit(o, 0, (struct io_op){.kind = IO_RENAME, .path = o->paths[1].s, .path2 = o->paths[0].s}, OPEN_SUBDIRS);
-        return submit(o, 1, (struct io_op){.kind = IO_SYNC_DIR, .path = o->store->dir.s}, OPEN_SUBDIRS);
-    }
-    for (int i = 0; i < 2; i++)
-        if (o->ops[i].status != STATUS_OK)
-            return fail(o, o->ops[i].status, "%s: cannot be written: %s", o->paths[0].s, status_text(o->ops[i].status));
+    if (o->ops[0].kind == IO_MKDIR)
+        return submit(o, 0, (struct io_op){.kind = IO_RENAME, .path = o->paths[1].s, .path2 = o->paths[0].s},
+                      OPEN_SUBDIRS);
+    if (o->ops[0].status != STATUS_OK)
+        return fail(o, o->ops[0].status, "%s: cannot be written: %s", o->paths[0].s, status_text(o->ops[0].status));
+    if (o->ops[0].kind == IO_RENAME) /* env promises no order between the two while both are in flight */
+        return submit(o, 0, (struct io_op){.kind = IO_SYNC_DIR, .path = o->store->dir.s}, OPEN_SUBDIRS);
     struct directory_file d;
     uint32_t version;
     CHECK_OK(directory_file_decode(o->page, &d, &version));
@@ -278,7 +286,7 @@ static int open_end(struct task *t)
 
 static const struct stage open_stages[] = {
     [OPEN_MAKE] = {"make", open_make, STAGE_BIT(OPEN_MADE) | STAGE_BIT(OPEN_READY)},
-    [OPEN_MADE] = {"made", open_made, STAGE_BIT(OPEN_CHECK) | STAGE_BIT(OPEN_END)},
+    [OPEN_MADE] = {"made", open_made, STAGE_BIT(OPEN_MADE) | STAGE_BIT(OPEN_CHECK) | STAGE_BIT(OPEN_END)},
     [OPEN_CHECK] = {"check", open_check, STAGE_BIT(OPEN_LIST) | STAGE_BIT(OPEN_READY) | STAGE_BIT(OPEN_END)},
     [OPEN_LIST] = {"list", open_list, STAGE_BIT(OPEN_WRITE) | STAGE_BIT(OPEN_END)},
     [OPEN_WRITE] = {"write", open_write, STAGE_BIT(OPEN_SUBDIRS) | STAGE_BIT(OPEN_END)},
