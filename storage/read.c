@@ -117,6 +117,24 @@ static int join(struct reading *r, uint32_t at, uint32_t size)
     return finish(r, fine ? STATUS_OK : STATUS_DAMAGED);
 }
 
+static bool rest_in_memory(const struct reading *r)
+{
+    return r->fetch.segment.start + r->fetch.pos + r->fetch.bytes == r->p->moved_pos;
+}
+
+/* Size of the batch at `at`, of which `left` bytes were fetched: the moved bytes may end inside its length field. */
+static bool size_of(const struct reading *r, uint32_t at, uint32_t left, uint64_t *ret_size)
+{
+    const struct partition *p = r->p;
+    uint8_t head[12];
+    uint32_t n = MIN(left, (uint32_t)sizeof head), rest = (uint32_t)sizeof head - n;
+    memcpy(head, r->fetch.buf->data + at, n);
+    if (rest > 0 && (!rest_in_memory(r) || p->end_pos - p->moved_pos < rest)) return false;
+    if (rest > 0) refs_copy(p, p->moved_pos, rest, head + n);
+    *ret_size = sizeof head + load_be32(head + 8);
+    return true;
+}
+
 static int read_parse(struct task *t)
 {
     struct reading *r = container_of(t, struct reading, task);
@@ -130,11 +148,11 @@ static int read_parse(struct task *t)
         enum status status = batch_parse(b, left, &info);
         if (status == STATUS_TRUNCATED_INPUT) {
             if (r->op->bytes > 0) break;
-            uint64_t size = left < 12 ? r->want : 12ull + load_be32(b + 8);
+            uint64_t size;
+            if (!size_of(r, at, left, &size)) return again(r, 2 * r->want);
             if (size > (uint64_t)r->p->store->config.batch_bytes_max + INDEX_BLOCK_BYTES)
                 return finish(r, STATUS_DAMAGED);
-            if (f->segment.start + f->pos + f->bytes == r->p->moved_pos && left >= 12)
-                return join(r, at, (uint32_t)size);
+            if (rest_in_memory(r)) return join(r, at, (uint32_t)size);
             return again(r, (uint32_t)MAX(size, 2 * (uint64_t)r->want));
         }
         if (status != STATUS_OK) return finish(r, r->op->bytes > 0 ? STATUS_OK : STATUS_DAMAGED);

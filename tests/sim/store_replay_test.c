@@ -2,6 +2,7 @@
 /* Stories that crash states and damage at rest have found; each was red once. */
 #include "tests/sim/store_world.h"
 #include "tests/unit/check_main.h"
+#include <stdlib.h>
 
 static void append_some(struct store_world *w, struct partition *p, uint64_t from, uint64_t count)
 {
@@ -44,5 +45,40 @@ static void first_start_cut_off(void)
     world_deinit(&w);
 }
 
+/* The moved bytes end `head` bytes into a batch, at the 64 KiB boundary; after a restart the rest is what the table
+ * carries. */
+static void batch_across_the_moved_end(uint32_t head)
+{
+    struct store_world w;
+    static uint8_t bytes[1 << 17];
+    world_init(&w, 6, NULL);
+    w.config.checkpoint_ms = 3;
+    ASSERT_EQ(world_boot(&w, 1), STATUS_OK);
+    struct partition *p = world_create(&w, "t", 0);
+    struct world_batch first = {.records = 1, .value_bytes = 65000};
+    first.value_bytes += 65536 - head - world_batch_make(&first, bytes, sizeof bytes);
+    ASSERT_EQ(world_batch_make(&first, bytes, sizeof bytes), 65536 - head);
+    ASSERT_EQ(world_append(&w, p, &first, NULL), STATUS_OK);
+    append_some(&w, p, 1, 2);
+    world_pass(&w, 200 * NS_PER_MS);
+    world_crash(&w, SIM_POWER);
+    ASSERT_EQ(world_boot(&w, 1), STATUS_OK);
+    struct partition_read *r = calloc(1, sizeof *r);
+    for (int64_t offset = 0; offset < 3; offset++) {
+        ASSERT_EQ(world_read(&w, world_find(&w, "t", 0), offset, 4096, r), STATUS_OK);
+        ASSERT(r->slice_count > 0);
+        partition_read_release(r);
+    }
+    free(r);
+    ASSERT_EQ(world_stop(&w), STATUS_OK);
+    world_deinit(&w);
+}
+
+static void moved_end_in_a_header(void)
+{
+    for (uint32_t head = 1; head < 70; head++) batch_across_the_moved_end(head);
+}
+
 TEST_MAIN("storage findings", {"a log start that moved before the last appends", log_start_then_appends},
-          {"a first start that was cut off", first_start_cut_off})
+          {"a first start that was cut off", first_start_cut_off},
+          {"moved bytes that end inside a batch header", moved_end_in_a_header})
