@@ -252,6 +252,8 @@ void replay_finish(struct replay *r)
         p->durable_pos = p->end_pos;
         p->durable_end = p->log_end;
         p->log_start_durable = p->log_start;
+        /* the watermark had passed the log start, whatever the table remembers of it (D5) */
+        if (p->replicated != NO_OFFSET) p->replicated = MAX(p->replicated, p->log_start);
         partition_hw_advance(p);
         partition_check(p);
     }
