@@ -19,6 +19,8 @@
 #define CHUNK_MAX_BYTES   (1u << 20)
 #define PROOF_SHARE       4 /* proofs may take 1/4 of a group: more partitions than that close it earlier */
 
+static struct commit *open_commit(const struct journal *j);
+static uint32_t commit_bytes(const struct commit *c);
 static void journal_turn(struct turn_hook *h);
 static void journal_idle(struct timer *t);
 
@@ -122,6 +124,27 @@ static uint32_t reserve_files(const struct journal *j)
 bool journal_tight(const struct journal *j)
 {
     return files_ahead(j) <= reserve_files(j) + j->slot_count / 8 + 1;
+}
+
+bool journal_freeze(struct journal *j)
+{
+    const struct ring_slot *head = head_slot(j);
+    uint64_t rest = head->bytes - j->head_pos;
+    const struct commit *open = open_commit(j);
+    uint64_t most = open == NULL ? 0 : MAX((uint64_t)commit_bytes(open) + BLOCK_BYTES, group_most(j, 0));
+    if (rest < head->bytes / 2 || rest < most) return false;
+    j->frozen = true;
+    return true;
+}
+
+void journal_insert(struct journal *j, const struct ring_slot *slot)
+{
+    CHECK(j->frozen && j->slot_count < RING_FILES_MAX && slot->live == 0);
+    uint32_t at = j->head + 1;
+    memmove(j->order + at + 1, j->order + at, (j->slot_count - at) * sizeof j->order[0]);
+    j->order[at] = j->slot_count;
+    j->slots[j->slot_count++] = *slot;
+    j->frozen = false;
 }
 
 /* --- marks --- */

@@ -156,6 +156,11 @@ uint32_t journal_fill(const struct journal *j);
 /* Appends are refused soon: what can be moved and freed should be now. */
 bool journal_tight(const struct journal *j);
 uint64_t journal_bytes(const struct journal *j);
+/* Growth: holds the head in its file until journal_insert, if at least half of it is left and the open group surely
+ * fits; else false and nothing is held. Entries that would need the next file are BUSY meanwhile. */
+bool journal_freeze(struct journal *j);
+/* The new file, noted in the control page, stands right behind the head; the head may move again. */
+void journal_insert(struct journal *j, const struct ring_slot *slot);
 void journal_stalled(struct journal *j, int64_t stall_ns); /* fences when a commit is older than that */
 void journal_fail(struct journal *j);
 /* Where replay would begin for `sequence`: its group, or where the next one goes. */

@@ -6,6 +6,7 @@
 #include "storage/store.h"
 
 #include "storage/checkpoint.h"
+#include "storage/grow.h"
 #include "storage/mover.h"
 #include "storage/partition_map.h"
 #include "storage/unlinker.h"
@@ -126,6 +127,7 @@ static void store_turn(struct turn_hook *h)
     if (!s->serving) return;
     cache_turn(s);
     checkpoint_turn(s->table);
+    grower_turn(s->grower);
 }
 
 static void space_answered(struct io_op *op)
@@ -185,10 +187,11 @@ void store_open(struct env *e, struct disk *disk, const struct store_config *c, 
     s->files = files_create(e, c->files_max);
     s->mover = mover_create(s);
     s->unlinker = unlinker_create(s);
+    s->grower = grower_create(s);
     s->table = table_writer_create(s);
     journal_config_of(c, &jc);
     CHECK(s->journal != NULL && s->map != NULL && s->files != NULL && s->mover != NULL && s->unlinker != NULL &&
-          s->table != NULL);
+          s->grower != NULL && s->table != NULL);
     CHECK_OK(journal_init(s->journal, e, disk, &store_events, &jc));
     s->journal->owner = s;
     s->hook.run = store_turn;

@@ -9,6 +9,7 @@
  *
  * On a fenced disk there is nothing to save: only the waiting for what is in flight, and the freeing. */
 #include "storage/checkpoint.h"
+#include "storage/grow.h"
 #include "storage/mover.h"
 #include "storage/partition_map.h"
 #include "storage/unlinker.h"
@@ -144,6 +145,7 @@ static void store_free(struct store *s)
     table_writer_destroy(s->table);
     mover_destroy(s->mover);
     unlinker_destroy(s->unlinker);
+    grower_destroy(s->grower);
     files_destroy(s->files);
     partition_map_destroy(s->map);
     journal_deinit(s->journal);

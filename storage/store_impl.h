@@ -10,6 +10,7 @@ struct opening;
 struct closing;
 struct mover;
 struct unlinker;
+struct grower;
 struct recovery;
 
 #define STORE_FORMAT_VERSION 1
@@ -23,6 +24,7 @@ struct store {
     struct files *files;
     struct mover *mover;
     struct unlinker *unlinker;
+    struct grower *grower;
     struct table_writer *table;
     struct partition_map *map; /* partition_map.h */
     uint64_t creations;        /* last creation sequence given */
