@@ -297,7 +297,7 @@ static int move_index(struct task *t)
     if (m->to > m->from && m->write.status != STATUS_OK)
         return move_again(m, m->write.status) ? STAGE_WAIT(MOVE_WRITE) : move_failed(m, m->write.status, "write");
     if (m->copy) return MOVE_TRIM;
-    enum status status = index_reserve(&p->index);
+    enum status status = index_reserve_bytes(&p->index, m->to - m->from);
     if (status != STATUS_OK) return move_again(m, status) ? STAGE_WAIT(MOVE_INDEX) : move_failed(m, status, "index");
     advance(m);
     bool write = index_page_full(&p->index) || m->closes;

@@ -139,8 +139,8 @@ static void segment_random(struct segment_image *s, struct prng *r, uint64_t byt
         uint32_t size = 61 + (uint32_t)prng_below(r, prng_chance(r, 1, 20) ? 200000 : 3000);
         if (prng_chance(r, 1, 10) && s->len % INDEX_BLOCK_BYTES < INDEX_BLOCK_BYTES - 61) /* to a block's very end */
             size = INDEX_BLOCK_BYTES - (uint32_t)(s->len % INDEX_BLOCK_BYTES);
-        segment_add(s, size, 1 + (int32_t)prng_below(r, 9),
-                    prng_chance(r, 1, 9) ? -1 : 1000 + (int64_t)prng_below(r, 1000), (uint32_t)s->count);
+        int64_t ms = 1000 + (int64_t)(s->len / 9500 + prng_below(r, 10)); /* rising, with some disorder */
+        segment_add(s, size, 1 + (int32_t)prng_below(r, 9), prng_chance(r, 1, 9) ? -1 : ms, s->count);
     }
 }
 
@@ -378,6 +378,14 @@ static void verify_refuses_damage(void)
         page_crc_set(pages[1]);
         ASSERT_EQ(index_page_verify(pages[1], topic, PARTITION, s.base, 0), numbers[i].status);
     }
+    memcpy(pages[1], pages[0], BLOCK_BYTES); /* a last entry of no bytes */
+    store_le32(pages[1] + 64 + 125 * 32 + 4, INDEX_NO_BATCH);
+    store_le64(pages[1] + 64 + 125 * 32 + 16, UINT64_MAX);
+    page_crc_set(pages[1]);
+    ASSERT_EQ(index_page_verify(pages[1], topic, PARTITION, s.base, 0), STATUS_OK);
+    store_le32(pages[1] + 64 + 125 * 32 + 24, 0);
+    page_crc_set(pages[1]);
+    ASSERT_EQ(index_page_verify(pages[1], topic, PARTITION, s.base, 0), STATUS_DAMAGED);
     memset(pages[1], 0, BLOCK_BYTES);
     ASSERT_EQ(index_page_verify(pages[1], topic, PARTITION, s.base, 0), STATUS_DAMAGED);
     end();
