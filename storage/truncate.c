@@ -187,7 +187,7 @@ static int cut_end(struct task *t)
     struct partition_change *op = c->op;
     struct mem *m = p->store->env->mem;
     if (c->fetch.buf != NULL) buf_unref(&c->fetch.buf);
-    if (c->fetch.page_copy != NULL) mem_free_aligned(m, MEM_FETCH, c->fetch.page_copy, BLOCK_BYTES);
+    if (c->fetch.page_copy != NULL) mem_free_aligned(m, MEM_FETCH, c->fetch.page_copy, 2 * BLOCK_BYTES);
     if (c->dropped != NULL) mem_free(m, MEM_LOG, c->dropped, c->dropped_count * sizeof *c->dropped);
     p->truncating = false;
     p->readers--;
@@ -231,8 +231,11 @@ enum status partition_cut(struct partition *p, int64_t end, const struct truncat
                           struct buf *buf, uint32_t buf_at, uint64_t sequence, uint32_t entry, bool state)
 {
     uint32_t carried = (uint32_t)(t->end_pos - t->carry_pos);
-    if (t->index_bytes == 0) {
-        refs_pop_back_to(p, t->carry_pos);
+    /* at a replay also where the cut found its bytes in a file, unless the replay begins with the carried ones */
+    bool in_memory = p->moved_pos <= t->end_pos && p->end_pos >= t->end_pos;
+    if (!in_memory && t->index_bytes == 0) return STATUS_DAMAGED;
+    if (in_memory) {
+        refs_pop_back_to(p, t->end_pos);
     } else {
         /* the tail cache goes too: a whole batch may reach over the block's start, and fragments come first only */
         refs_clear(p);
@@ -246,7 +249,7 @@ enum status partition_cut(struct partition *p, int64_t end, const struct truncat
     }
     p->end_pos = t->end_pos;
     /* below a cut in memory the table goes on carrying: those bytes' groups may be free already */
-    p->carried_pos = MIN(p->carried_pos, t->index_bytes > 0 ? p->moved_pos : p->end_pos);
+    p->carried_pos = MIN(p->carried_pos, in_memory ? p->end_pos : p->moved_pos);
     p->durable_pos = MIN(p->durable_pos, p->end_pos);
     partition_touch(p);
     if (!state) return STATUS_OK;
