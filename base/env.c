@@ -100,6 +100,7 @@ static void run_completions(struct env *e)
     if (list_empty(&e->completed)) return;
     for (unsigned i = 0; i < OPS_PER_TURN; i++) {
         struct list_node *n = list_pop_front(&e->completed);
+        CHECK(n != NULL); /* `last` is still in: only this loop takes ops out */
         bool was_last = n == last;
         run_completion(e, container_of(n, struct io_op, in_env));
         if (was_last) return;

@@ -122,7 +122,7 @@ static enum status probe_ring(char ret_error[256])
 /* ---- limits ---- */
 
 /* Soft to hard; a security module may forbid even that: we go on with what is. */
-static rlim_t raise_limit(int which)
+static rlim_t raise_limit(__rlimit_resource_t which)
 {
     struct rlimit limit = {0};
     CHECK(getrlimit(which, &limit) == 0);
