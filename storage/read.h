@@ -19,12 +19,13 @@ struct segment_fetch {
     struct segment segment;
     struct file_use log, index;
     struct transfer read;
-    uint8_t *page;
-    uint32_t page_low, page_high, page_number;
+    uint8_t *page; /* two pages: the one that was found, and the one after it */
+    uint32_t page_low, page_high, page_number, pages, next_page; /* pages: in the .lidx file; next_page 0: none */
     uint64_t block;
     struct index_entry *entries; /* of the blocks being read, as they were when the read began */
     uint32_t entry_count, entry_capacity;
     bool is_in_builder;
+    bool cut_short; /* OUT: a block failed its check; bytes ends before it */
     bool keep_page;     /* set by the owner after the start: it wants page_copy and frees it */
     uint8_t *page_copy; /* the index page that was used; NULL if the builder had the block */
     struct buf *buf;

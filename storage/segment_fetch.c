@@ -3,7 +3,7 @@
  *
  *   begin   the builder knows the block, or the .lidx file must be asked
  *   page    binary search over the index pages: each step reads one and looks at its first entry
- *   data    the blocks from the .log, in one read
+ *   data    the blocks from the .log, in one read; before it the next page where the blocks go on there
  *   check   each block against the CRC in its entry
  *
  * Failure modes: a page or block that fails its check ends with DAMAGED: the bytes are never handed out. A missing file
@@ -15,7 +15,7 @@
 #include "storage/mover.h"
 #include "storage/store_impl.h"
 
-enum fetch_stage { FETCH_BEGIN, FETCH_PAGE, FETCH_PAGE_READ, FETCH_DATA, FETCH_CHECK, FETCH_END };
+enum fetch_stage { FETCH_BEGIN, FETCH_PAGE, FETCH_PAGE_READ, FETCH_DATA, FETCH_NEXT_PAGE, FETCH_CHECK, FETCH_END };
 
 static int finish(struct segment_fetch *f, enum status status)
 {
@@ -43,7 +43,7 @@ static int fetch_begin(struct task *t)
     if (moving) pages = MIN(pages, p->index.page);
     if (!f->is_in_builder && pages == 0) return finish(f, STATUS_DAMAGED);
     f->page_low = 0;
-    f->page_high = (uint32_t)pages;
+    f->page_high = f->pages = (uint32_t)pages;
     partition_dir(p, &dir);
     struct file_key log = partition_file_key(p, f->segment.base, FILE_LOG);
     struct file_key index = partition_file_key(p, f->segment.base, FILE_INDEX);
@@ -92,31 +92,43 @@ static int fetch_page_read(struct task *t)
     return FETCH_DATA;
 }
 
+static bool page_entry_of(const uint8_t *page, uint32_t number, uint64_t block, struct index_entry *ret_entry)
+{
+    uint64_t first = (uint64_t)number * INDEX_PAGE_ENTRIES;
+    if (block < first || block - first >= index_page_count(page)) return false;
+    index_page_entry(page, (uint32_t)(block - first), ret_entry);
+    return true;
+}
+
 /* What the index says of a block now. */
 static bool entry_of(const struct segment_fetch *f, uint64_t block, struct index_entry *ret_entry)
 {
     if (f->p->index.segment_base == f->segment.base && index_find(&f->p->index, block, ret_entry)) return true;
     if (f->is_in_builder) return false;
-    uint64_t first = (uint64_t)f->page_number * INDEX_PAGE_ENTRIES;
-    if (block < first || block - first >= index_page_count(f->page)) return false;
-    index_page_entry(f->page, (uint32_t)(block - first), ret_entry);
-    return true;
+    if (page_entry_of(f->page, f->page_number, block, ret_entry)) return true;
+    return f->next_page > 0 && page_entry_of(f->page + BLOCK_BYTES, f->next_page, block, ret_entry);
 }
 
-/* The entries of up to `blocks` blocks from f->block on, whose bytes end at or below `end`. */
-static bool take_entries(struct segment_fetch *f, uint64_t blocks, uint64_t end)
+/* The entries from f->block on, as many as are wanted and known, of blocks whose bytes end at or below `end`. */
+static void take_entries(struct segment_fetch *f, uint64_t end)
 {
-    f->entry_capacity = (uint32_t)blocks;
-    f->entries = mem_alloc(f->p->store->env->mem, MEM_FETCH, blocks * sizeof *f->entries);
-    if (f->entries == NULL) return false;
-    for (uint64_t b = f->block; f->entry_count < blocks; b++) {
+    while (f->entry_count < f->entry_capacity) {
         struct index_entry *e = &f->entries[f->entry_count];
+        uint64_t b = f->block + f->entry_count;
         if (!entry_of(f, b, e) || e->covered == 0 || b * INDEX_BLOCK_BYTES + e->covered > end) break;
         f->bytes += e->covered;
         f->entry_count++;
         if (e->covered < INDEX_BLOCK_BYTES) break;
     }
-    return true;
+}
+
+/* The wanted bytes go on in the blocks of the next page of the .lidx file. */
+static bool next_page_wanted(const struct segment_fetch *f, uint64_t end)
+{
+    uint64_t b = f->block + f->entry_count, page = b / INDEX_PAGE_ENTRIES;
+    if (f->is_in_builder || f->entry_count == 0 || f->entry_count == f->entry_capacity) return false;
+    if (f->entries[f->entry_count - 1].covered < INDEX_BLOCK_BYTES || b * INDEX_BLOCK_BYTES >= end) return false;
+    return page < f->pages && page > MAX(f->page_number, f->next_page);
 }
 
 static int fetch_data(struct task *t)
@@ -125,8 +137,19 @@ static int fetch_data(struct task *t)
     struct mem *m = f->p->store->env->mem;
     uint64_t start = f->block * INDEX_BLOCK_BYTES, end = f->p->moved_pos - f->segment.start;
     if (f->segment.length != UINT64_MAX) end = MIN(end, f->segment.length);
-    if (!take_entries(f, blocks_of((uint64_t)f->want + INDEX_BLOCK_BYTES), end)) return finish(f, STATUS_BUSY);
+    if (f->entries == NULL) {
+        f->entry_capacity = (uint32_t)blocks_of((uint64_t)f->want + INDEX_BLOCK_BYTES);
+        f->entries = mem_alloc(m, MEM_FETCH, f->entry_capacity * sizeof *f->entries);
+        if (f->entries == NULL) return finish(f, STATUS_BUSY);
+    }
+    take_entries(f, end);
     if (f->entry_count == 0) return finish(f, f->is_in_builder ? STATUS_BUSY : STATUS_DAMAGED);
+    if (next_page_wanted(f, end)) {
+        f->next_page = MAX(f->page_number, f->next_page) + 1;
+        transfer_start(f->p->store->env, &f->read, t, IO_READ, f->index.file->handle, f->page + BLOCK_BYTES,
+                       BLOCK_BYTES, (uint64_t)f->next_page * BLOCK_BYTES, 0);
+        return STAGE_WAIT(FETCH_NEXT_PAGE);
+    }
     f->limit = f->p->moved_pos;
     f->pos = start;
     f->buf = buf_create(m, MEM_FETCH, align_up(f->bytes, BLOCK_BYTES));
@@ -134,6 +157,16 @@ static int fetch_data(struct task *t)
     transfer_start(f->p->store->env, &f->read, t, IO_READ, f->log.file->handle, f->buf->data,
                    (uint32_t)align_up(f->bytes, BLOCK_BYTES), start, 0);
     return STAGE_WAIT(FETCH_CHECK);
+}
+
+static int fetch_next_page(struct task *t)
+{
+    struct segment_fetch *f = container_of(t, struct segment_fetch, task);
+    if (f->read.status != STATUS_OK) return finish(f, f->read.status);
+    if (f->read.moved != BLOCK_BYTES ||
+        index_page_verify(f->page + BLOCK_BYTES, f->p->id, f->p->number, f->segment.base, f->next_page) != STATUS_OK)
+        return finish(f, STATUS_DAMAGED);
+    return FETCH_DATA;
 }
 
 static int fetch_check(struct task *t)
@@ -147,6 +180,7 @@ static int fetch_check(struct task *t)
             STORE_LOG(f->p->store, LOG_ERROR, "segment.damaged", LOG_STR("topic", f->p->topic),
                       LOG_INT("partition", f->p->number), LOG_INT("segment", f->segment.base),
                       LOG_UINT("position", f->pos + at));
+            f->cut_short = true;
             break;
         }
         at += e->covered;
@@ -167,7 +201,7 @@ static int fetch_end(struct task *t)
         f->page_copy = f->page;
         f->page = NULL;
     }
-    if (f->page != NULL) mem_free_aligned(f->p->store->env->mem, MEM_FETCH, f->page, BLOCK_BYTES);
+    if (f->page != NULL) mem_free_aligned(f->p->store->env->mem, MEM_FETCH, f->page, 2 * BLOCK_BYTES);
     f->page = NULL;
     if (f->entries != NULL)
         mem_free(f->p->store->env->mem, MEM_FETCH, f->entries, f->entry_capacity * sizeof *f->entries);
@@ -183,7 +217,8 @@ static const struct stage fetch_stages[] = {
     [FETCH_PAGE] = {"page", fetch_page, STAGE_BIT(FETCH_PAGE_READ) | STAGE_BIT(FETCH_DATA) | STAGE_BIT(FETCH_END)},
     [FETCH_PAGE_READ] = {"page read", fetch_page_read,
                          STAGE_BIT(FETCH_PAGE) | STAGE_BIT(FETCH_DATA) | STAGE_BIT(FETCH_END)},
-    [FETCH_DATA] = {"data", fetch_data, STAGE_BIT(FETCH_CHECK) | STAGE_BIT(FETCH_END)},
+    [FETCH_DATA] = {"data", fetch_data, STAGE_BIT(FETCH_NEXT_PAGE) | STAGE_BIT(FETCH_CHECK) | STAGE_BIT(FETCH_END)},
+    [FETCH_NEXT_PAGE] = {"next page", fetch_next_page, STAGE_BIT(FETCH_DATA) | STAGE_BIT(FETCH_END)},
     [FETCH_CHECK] = {"check", fetch_check, STAGE_BIT(FETCH_END)},
     [FETCH_END] = {"end", fetch_end, 0},
 };
@@ -194,7 +229,7 @@ void segment_fetch_start(struct segment_fetch *f, struct task *parent, struct pa
                          uint64_t limit, uint32_t want)
 {
     *f = (struct segment_fetch){.parent = parent, .p = p, .offset = offset, .limit = limit, .want = want};
-    f->page = mem_alloc_aligned(p->store->env->mem, MEM_FETCH, BLOCK_BYTES);
+    f->page = mem_alloc_aligned(p->store->env->mem, MEM_FETCH, 2 * BLOCK_BYTES);
     if (f->page == NULL) f->status = STATUS_BUSY;
     parent->pending_ops++;
     task_start(p->store->env->runner, &f->task, &fetch_flow, f->page == NULL ? FETCH_END : FETCH_BEGIN);

@@ -122,7 +122,28 @@ static void the_ring_goes_round(void)
     world_deinit(&w);
 }
 
-TEST_MAIN("store", {"acknowledged records survive kill -9", after_a_kill},
+/* 126 blocks of 64 KiB make an index page: batches that cross such a border are read by two pages. */
+static void an_index_page_ends_inside_a_batch(void)
+{
+    struct store_world w;
+    world_init(&w, 3, NULL);
+    w.config.segment_bytes = 64 << 20;
+    w.config.journal_first_bytes = 32 << 20;
+    ASSERT_EQ(world_boot(&w, 1), STATUS_OK);
+    struct partition *p = world_create(&w, "t", 0);
+    append_some(&w, p, 0, 700, 30000);
+    for (int i = 0; i < 2; i++) { /* the second start has every byte in files only */
+        ASSERT_EQ(world_stop(&w), STATUS_OK);
+        ASSERT_EQ(world_boot(&w, 1), STATUS_OK);
+        p = world_find(&w, "t", 0);
+        expect_all(&w, p, 0, 700);
+        for (int64_t from = 270; from < 285; from++) expect_all(&w, p, from, from + 1);
+    }
+    world_deinit(&w);
+}
+
+TEST_MAIN("store", {"a batch over the border of two index pages is read", an_index_page_ends_inside_a_batch},
+          {"acknowledged records survive kill -9", after_a_kill},
           {"acknowledged records survive a power cut", after_a_power_cut},
           {"acknowledged records survive a clean stop", after_a_clean_stop},
           {"the ring goes round, segments roll", the_ring_goes_round})
