@@ -216,9 +216,9 @@ enum status index_decode(struct index *x, const uint8_t *in, size_t bytes)
     if (count > INDEX_PAGE_ENTRIES || bytes != ENCODED_HEAD + (count + 1) * (size_t)ENTRY_BYTES) return STATUS_DAMAGED;
     struct index_entry running;
     entry_decode(in + ENCODED_HEAD + count * ENTRY_BYTES, &running);
-    if (!entries_sane(in + ENCODED_HEAD, count + 1, true) || running.covered == INDEX_BLOCK_BYTES ||
-        (running.covered == 0 && running.crc != 0) || base < 0 || last < base || last < running.first_offset ||
-        load_le64(in + 24) != 0)
+    if (load_le32(in) > INT32_MAX || !entries_sane(in + ENCODED_HEAD, count + 1, true) ||
+        running.covered == INDEX_BLOCK_BYTES || (running.covered == 0 && running.crc != 0) || base < 0 || last < base ||
+        last < running.first_offset || load_le64(in + 24) != 0)
         return STATUS_DAMAGED;
     enum status status = reserve(x, count);
     if (status != STATUS_OK) return status;
