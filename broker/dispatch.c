@@ -30,5 +30,5 @@ bool dispatch(struct request *r, const char **ret_why)
     r->api = find(r->header.api_key);
     if (r->api == NULL || r->header.api == NULL) return false;
     *ret_why = "unsupported api version";
-    return r->header.supported || r->header.api_key == API_API_VERSIONS;
+    return r->header.enabled || r->header.api_key == API_API_VERSIONS;
 }

@@ -15,7 +15,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define LOCK_WAIT_NS  (10 * NS_PER_S)
 #define LOCK_AGAIN_NS (5 * NS_PER_MS)
 
 static const struct flow recovery_flow;
@@ -46,7 +45,7 @@ static int rec_open(struct task *t)
         return recovery_fail(r, r->ops[0].status, "%s: %s", r->dir.s, status_text(r->ops[0].status));
     path_set(&r->paths[0], "%s/control", r->dir.s);
     r->ops[0] = (struct io_op){.kind = IO_OPEN, .task = t, .path = r->paths[0].s, .flags = IO_DIRECT};
-    r->lock_deadline = mono_add(r->store->env->now, LOCK_WAIT_NS);
+    r->lock_deadline = mono_add(r->store->env->now, RECOVERY_LOCK_WAIT_NS);
     env_submit(r->store->env, &r->ops[0]);
     return STAGE_WAIT(REC_LOCK);
 }
@@ -75,7 +74,7 @@ static void again_fire(struct timer *timer)
 }
 
 /* A lock that is held: another process, or the writes of a killed one. Waits, then gives up with a sentence. */
-static int lock_again(struct recovery *r, enum status status, int stage)
+int recovery_lock_again(struct recovery *r, enum status status, int stage)
 {
     if (status != STATUS_LOCKED)
         return recovery_fail(r, status, "%s: cannot be locked: %s", r->dir.s, status_text(status));
@@ -90,7 +89,7 @@ static int lock_again(struct recovery *r, enum status status, int stage)
 static int rec_locked(struct task *t)
 {
     struct recovery *r = container_of(t, struct recovery, task);
-    if (r->ops[0].status != STATUS_OK) return lock_again(r, r->ops[0].status, REC_LOCK);
+    if (r->ops[0].status != STATUS_OK) return recovery_lock_again(r, r->ops[0].status, REC_LOCK);
     transfer_start(r->store->env, &r->read, t, IO_READ, r->journal->control_file, r->pages, 2 * BLOCK_BYTES, 0, 0);
     return STAGE_WAIT(REC_CONTROL);
 }
@@ -181,7 +180,7 @@ static int rec_ring_locked(struct task *t)
 {
     struct recovery *r = container_of(t, struct recovery, task);
     for (uint32_t i = 0; i < r->journal->slot_count; i++)
-        if (r->ops[i].status != STATUS_OK) return lock_again(r, r->ops[i].status, REC_RING_LOCK);
+        if (r->ops[i].status != STATUS_OK) return recovery_lock_again(r, r->ops[i].status, REC_RING_LOCK);
     for (uint32_t i = 0; i < 2; i++) {
         path_set(&r->paths[i], "%s/table-%u", r->dir.s, i);
         r->ops[i] = (struct io_op){.kind = IO_STAT, .task = t, .path = r->paths[i].s};
@@ -327,7 +326,9 @@ static const struct stage recovery_stages[REC_STAGES] = {
     [REC_NOTED] = {"noted", rec_noted, STAGE_BIT(REC_MAKE_RENAME) | FAILS},
     [REC_MAKE] = {"make", rec_make, STAGE_BIT(REC_MAKE_OPEN)},
     [REC_MAKE_OPEN] = {"make open", rec_make_open, STAGE_BIT(REC_MAKE_ZERO) | FAILS},
-    [REC_MAKE_ZERO] = {"make zero", rec_make_zero, STAGE_BIT(REC_MAKE_ZERO) | STAGE_BIT(REC_MAKE_SYNC) | FAILS},
+    [REC_MAKE_ZERO] = {"make zero", rec_make_zero,
+                       STAGE_BIT(REC_MAKE_LOCK) | STAGE_BIT(REC_MAKE_ZERO) | STAGE_BIT(REC_MAKE_SYNC) | FAILS},
+    [REC_MAKE_LOCK] = {"make lock", rec_make_lock, STAGE_BIT(REC_MAKE_ZERO) | FAILS},
     [REC_MAKE_SYNC] = {"make sync", rec_make_sync, STAGE_BIT(REC_MAKE_ZERO) | STAGE_BIT(REC_MAKE_DIR) | FAILS},
     [REC_MAKE_DIR] = {"make dir", rec_make_dir, STAGE_BIT(REC_NOTE) | FAILS},
     [REC_MAKE_RENAME] = {"make rename", rec_make_rename, STAGE_BIT(REC_MAKE_PARENT)},

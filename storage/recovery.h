@@ -30,6 +30,7 @@ enum recovery_stage {
     REC_NOTED,
     REC_MAKE,
     REC_MAKE_OPEN,
+    REC_MAKE_LOCK,
     REC_MAKE_ZERO,
     REC_MAKE_SYNC,
     REC_MAKE_DIR,
@@ -45,7 +46,7 @@ struct recovery {
     struct journal *journal;
     struct path dir;
     struct path new_dir; /* while it is being made */
-    bool making;
+    bool making, locked; /* locked: the file being made */
     void (*done)(struct recovery *r);
     enum status status;
     char error[512];
@@ -92,6 +93,9 @@ void recovery_start(struct recovery *r, struct store *s);
 int recovery_fail(struct recovery *r, enum status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* recovery.c */
+#define RECOVERY_LOCK_WAIT_NS (10 * NS_PER_S)
+/* A lock that is held: waits a little and goes on with `stage`; after a while the start fails with a sentence. */
+int recovery_lock_again(struct recovery *r, enum status status, int stage);
 uint64_t recovery_file_bytes(const struct store_config *c);
 /* ring_scan.c */
 int rec_window(struct task *t);
@@ -104,6 +108,7 @@ enum status recovery_load_table(struct recovery *r);
 int rec_make(struct task *t);
 int rec_make_open(struct task *t);
 int rec_make_zero(struct task *t);
+int rec_make_lock(struct task *t);
 int rec_make_sync(struct task *t);
 int rec_make_dir(struct task *t);
 int rec_make_rename(struct task *t);

@@ -24,6 +24,7 @@ int rec_make(struct task *t)
     path_set(&r->new_dir, "%s.new", r->dir.s);
     r->ops[0] = (struct io_op){.kind = IO_MKDIR, .task = t, .path = r->new_dir.s};
     r->making = true;
+    r->lock_deadline = mono_add(r->store->env->now, RECOVERY_LOCK_WAIT_NS);
     r->made = 0;
     env_submit(r->store->env, &r->ops[0]);
     return STAGE_WAIT(REC_MAKE_OPEN);
@@ -41,6 +42,7 @@ static int open_next(struct recovery *r)
     r->ops[0] =
         (struct io_op){.kind = IO_OPEN, .task = &r->task, .path = r->paths[i].s, .flags = IO_CREATE | IO_DIRECT};
     r->zeroed = 0;
+    r->locked = false;
     env_submit(r->store->env, &r->ops[0]);
     return STAGE_WAIT(REC_MAKE_ZERO);
 }
@@ -83,6 +85,11 @@ int rec_make_zero(struct task *t)
         if (r->ops[0].status != STATUS_OK)
             return recovery_fail(r, r->ops[0].status, "%s: cannot be made: %s", r->paths[r->made].s,
                                  status_text(r->ops[0].status));
+        if (!r->locked) { /* another process may be making it, too (rule A7) */
+            r->ops[2] = (struct io_op){.kind = IO_LOCK, .task = t, .file = (int32_t)r->ops[0].result};
+            env_submit(r->store->env, &r->ops[2]);
+            return STAGE_WAIT(REC_MAKE_LOCK);
+        }
         keep_handle(r, (int32_t)r->ops[0].result);
     } else if (r->read.status != STATUS_OK) {
         return recovery_fail(
@@ -101,6 +108,14 @@ int rec_make_zero(struct task *t)
     transfer_start(r->store->env, &r->read, t, IO_WRITE, handle, r->window->data, len, r->zeroed, 0);
     r->zeroed += len;
     return STAGE_WAIT(REC_MAKE_ZERO);
+}
+
+int rec_make_lock(struct task *t)
+{
+    struct recovery *r = container_of(t, struct recovery, task);
+    if (r->ops[2].status != STATUS_OK) return recovery_lock_again(r, r->ops[2].status, REC_MAKE_ZERO);
+    r->locked = true;
+    return REC_MAKE_ZERO;
 }
 
 int rec_make_sync(struct task *t)

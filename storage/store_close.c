@@ -8,6 +8,7 @@
  *   end         the store is freed
  *
  * On a fenced disk there is nothing to save: only the waiting for what is in flight, and the freeing. */
+#include "storage/bury.h"
 #include "storage/checkpoint.h"
 #include "storage/grow.h"
 #include "storage/mover.h"
@@ -34,6 +35,7 @@ struct closing {
     struct task task;
     struct store *store;
     struct store_close *op;
+    struct store_open *failed; /* instead of op: a start that failed */
     struct timer again;
     struct commit_waiter saved;
     uint32_t next; /* partition whose tail is copied next */
@@ -59,7 +61,8 @@ static int close_drain(struct task *t)
     struct closing *c = container_of(t, struct closing, task);
     struct store *s = c->store;
     if (store_fenced(s)) return CLOSE_QUIET;
-    if (!list_empty(&s->journal->queue) || !mover_all_moved(s->mover)) return wait_a_little(c, CLOSE_DRAIN);
+    if (s->deletions > 0 || !list_empty(&s->journal->queue) || !mover_all_moved(s->mover))
+        return wait_a_little(c, CLOSE_DRAIN);
     return CLOSE_TAILS;
 }
 
@@ -107,7 +110,8 @@ static int close_quiet(struct task *t)
     c->store->table->stopped = !s->table->running;
     bool busy = !list_empty(&s->journal->queue) || s->journal->in_flight > 0 || !mover_idle(s->mover) ||
                 s->table->running || !unlinker_idle(s->unlinker) || io_op_in_flight(&s->space) ||
-                !list_empty(&s->refused) || !list_empty(&s->table->waiting) || s->growing;
+                !list_empty(&s->refused) || !list_empty(&s->table->waiting) || s->growing || s->deletions > 0 ||
+                !trash_idle(s->trash);
     for (uint32_t i = 0; !busy && i < partition_map_count(s->map); i++) busy = partition_map_at(s->map, i)->readers > 0;
     if (busy) return wait_a_little(c, CLOSE_QUIET);
     env_timer_stop(s->env, &s->tick);
@@ -146,6 +150,7 @@ static void store_free(struct store *s)
     mover_destroy(s->mover);
     unlinker_destroy(s->unlinker);
     grower_destroy(s->grower);
+    trash_destroy(s->trash);
     files_destroy(s->files);
     partition_map_destroy(s->map);
     journal_deinit(s->journal);
@@ -157,11 +162,15 @@ static int close_end(struct task *t)
 {
     struct closing *c = container_of(t, struct closing, task);
     struct store_close *op = c->op;
+    struct store_open *failed = c->failed;
     struct env *e = c->store->env;
-    op->status = store_fenced(c->store) ? STATUS_FENCED : c->status;
+    if (op != NULL) op->status = store_fenced(c->store) ? STATUS_FENCED : c->status;
     store_free(c->store);
     mem_free(e->mem, MEM_LOG, c, sizeof *c);
-    op->done(op);
+    if (failed != NULL)
+        failed->done(failed);
+    else
+        op->done(op);
     return STAGE_DONE;
 }
 
@@ -177,6 +186,16 @@ static const struct stage close_stages[] = {
 };
 
 static const struct flow close_flow = {"store close", close_stages, COUNT_OF(close_stages)};
+
+void store_discard(struct store *s, struct store_open *op)
+{
+    struct closing *c = mem_zalloc(s->env->mem, MEM_LOG, sizeof *c);
+    CHECK(c != NULL);
+    c->store = s;
+    c->failed = op;
+    s->closing = true;
+    task_start(s->env->runner, &c->task, &close_flow, CLOSE_QUIET);
+}
 
 void store_close(struct store *s, struct store_close *op)
 {

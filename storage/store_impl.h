@@ -11,6 +11,7 @@ struct closing;
 struct mover;
 struct unlinker;
 struct grower;
+struct trash;
 struct recovery;
 
 #define STORE_FORMAT_VERSION 1
@@ -25,12 +26,16 @@ struct store {
     struct mover *mover;
     struct unlinker *unlinker;
     struct grower *grower;
+    struct trash *trash;
     struct table_writer *table;
     struct partition_map *map; /* partition_map.h */
     uint64_t creations;        /* last creation sequence given */
     struct list touched;       /* partitions that the next table delta must have */
     struct list unmoved;       /* partitions with bytes not moved, oldest first */
     struct list dirty_dirs;
+    struct list graves;  /* replayed deletions: their directories go to the trash (bury.c) */
+    uint32_t deletions;  /* flows under way */
+    uint32_t burials;    /* those between entry and synced rename: no checkpoint may begin (rule A6) */
     struct list refused; /* commit_waiters to tell FENCED.. in the next turn; status in the op */
     uint64_t evicted;    /* cache: groups up to here left it */
     struct timer tick;
@@ -42,6 +47,7 @@ struct store {
     bool serving;   /* recovery is over */
     bool growing;   /* a ring file is being made */
     bool recovered;
+    bool settled; /* every shard has replayed and buried: directories of other partitions may be judged */
     struct opening *opening; /* while it is being opened */
     struct closing *closing_flow;
     struct journal_id directory; /* id of the log directory */
@@ -65,3 +71,5 @@ void store_evict(struct store *s, uint64_t sequence);
 /* Recovery is over: the loop's work begins. */
 void store_serve(struct store *s);
 void opening_start(struct store *s, struct store_open *op);
+/* A start that failed: everything it took is given back, then op->done. */
+void store_discard(struct store *s, struct store_open *op);

@@ -7,6 +7,7 @@
  *   serve
  *
  * Failure modes: each ends with a sentence in store_open.error and leaves the directory as it was. */
+#include "storage/bury.h"
 #include "storage/directory_file.h"
 #include "storage/mover.h"
 #include "storage/partition_map.h"
@@ -31,6 +32,7 @@ enum open_stage {
     OPEN_SUBDIRS,
     OPEN_READY,
     OPEN_RECOVER,
+    OPEN_BURY,
     OPEN_MEET,
     OPEN_SERVE,
     OPEN_END
@@ -47,6 +49,7 @@ struct opening {
     char *names;
     struct timer again;
     struct recovery *recovery;
+    struct burial *burial;
     enum status status;
 };
 
@@ -229,7 +232,23 @@ static int open_recover(struct task *t)
     struct opening *o = container_of(t, struct opening, task);
     o->recovery->done = recovered;
     recovery_start(o->recovery, o->store);
-    return STAGE_WAIT(OPEN_MEET);
+    return STAGE_WAIT(OPEN_BURY);
+}
+
+static int open_bury(struct task *t)
+{
+    struct opening *o = container_of(t, struct opening, task);
+    if (o->recovery->status != STATUS_OK) return OPEN_MEET;
+    if (o->burial != NULL) {
+        enum status status = burial_end(o->burial);
+        if (status != STATUS_OK)
+            recovery_fail(o->recovery, status, "%s: a deleted partition's directory cannot be renamed: %s",
+                          o->store->dir.s, status_text(status));
+        return OPEN_MEET;
+    }
+    if (list_empty(&o->store->graves)) return OPEN_MEET;
+    o->burial = burial_start(o->store, t);
+    return STAGE_WAIT(OPEN_BURY);
 }
 
 static int open_meet(struct task *t)
@@ -256,7 +275,11 @@ static int open_serve(struct task *t)
     struct opening *o = container_of(t, struct opening, task);
     struct store *s = o->store;
     struct recovery *r = o->recovery;
-    for (uint32_t i = 0; i < partition_map_count(s->map); i++) partition_log_start_passed(partition_map_at(s->map, i));
+    s->settled = true;
+    for (uint32_t i = 0; i < partition_map_count(s->map); i++) {
+        partition_map_at(s->map, i)->held = false;
+        partition_log_start_passed(partition_map_at(s->map, i));
+    }
     STORE_LOG(s, LOG_INFO, "store.open", LOG_STR("directory", s->dir.s),
               LOG_UINT("partitions", partition_map_count(s->map)), LOG_UINT("groups", r->groups),
               LOG_UINT("bytes", r->bytes), LOG_UINT("lost_groups", r->lost_groups),
@@ -280,7 +303,10 @@ static int open_end(struct task *t)
     mem_free_aligned(m, MEM_CONTROL, o->page, 3 * BLOCK_BYTES);
     mem_free(m, MEM_CONTROL, o->names, NAMES_BYTES);
     mem_free(m, MEM_CONTROL, o, sizeof *o);
-    op->done(op);
+    if (op->store == NULL)
+        store_discard(s, op);
+    else
+        op->done(op);
     return STAGE_DONE;
 }
 
@@ -292,7 +318,8 @@ static const struct stage open_stages[] = {
     [OPEN_WRITE] = {"write", open_write, STAGE_BIT(OPEN_SUBDIRS) | STAGE_BIT(OPEN_END)},
     [OPEN_SUBDIRS] = {"subdirs", open_subdirs, STAGE_BIT(OPEN_SUBDIRS) | STAGE_BIT(OPEN_READY) | STAGE_BIT(OPEN_END)},
     [OPEN_READY] = {"ready", open_ready, STAGE_BIT(OPEN_READY) | STAGE_BIT(OPEN_RECOVER) | STAGE_BIT(OPEN_END)},
-    [OPEN_RECOVER] = {"recover", open_recover, STAGE_BIT(OPEN_MEET)},
+    [OPEN_RECOVER] = {"recover", open_recover, STAGE_BIT(OPEN_BURY)},
+    [OPEN_BURY] = {"bury", open_bury, STAGE_BIT(OPEN_BURY) | STAGE_BIT(OPEN_MEET)},
     [OPEN_MEET] = {"meet", open_meet, STAGE_BIT(OPEN_MEET) | STAGE_BIT(OPEN_SERVE) | STAGE_BIT(OPEN_END)},
     [OPEN_SERVE] = {"serve", open_serve, STAGE_BIT(OPEN_END)},
     [OPEN_END] = {"end", open_end, 0},
