@@ -52,6 +52,8 @@ static bool add_slice(struct partition_read *op, struct buf *b, uint32_t pos, ui
 static bool wanted(const struct reading *r, int64_t last_offset, uint32_t len)
 {
     if (last_offset >= r->op->high_watermark) return false;
+    const struct partition *p = r->p; /* one answer never skips what is lost */
+    if (p->damaged_from != NO_OFFSET && r->offset < p->damaged_from && last_offset >= p->damaged_from) return false;
     return r->op->bytes == 0 || r->op->bytes + (uint64_t)len <= r->max_bytes;
 }
 
@@ -76,6 +78,7 @@ static int read_begin(struct task *t)
 {
     struct reading *r = container_of(t, struct reading, task);
     struct partition *p = r->p;
+    if (p->deleting) return finish(r, STATUS_NOT_LEADER);
     r->op->high_watermark = p->high_watermark;
     r->op->log_start = p->log_start_durable;
     if (r->offset < p->log_start_durable || r->offset > p->high_watermark) return finish(r, STATUS_OFFSET_OUT_OF_RANGE);
@@ -148,6 +151,7 @@ static int read_parse(struct task *t)
         enum status status = batch_parse(b, left, &info);
         if (status == STATUS_TRUNCATED_INPUT) {
             if (r->op->bytes > 0) break;
+            if (f->cut_short) return finish(r, STATUS_DAMAGED);
             uint64_t size;
             if (!size_of(r, at, left, &size)) return again(r, 2 * r->want);
             if (size > (uint64_t)r->p->store->config.batch_bytes_max + INDEX_BLOCK_BYTES)
@@ -163,6 +167,7 @@ static int read_parse(struct task *t)
         at += info.size_bytes;
     }
     if (r->op->bytes > 0) return finish(r, STATUS_OK);
+    if (f->cut_short) return finish(r, STATUS_DAMAGED);
     /* the batch begins behind what was read: compaction or the end of a segment */
     return again(r, 2 * r->want);
 }

@@ -25,7 +25,7 @@ struct segment_fetch {
     struct index_entry *entries; /* of the blocks being read, as they were when the read began */
     uint32_t entry_count, entry_capacity;
     bool is_in_builder;
-    bool cut_short; /* OUT: a block failed its check; bytes ends before it */
+    bool cut_short;     /* OUT: a block failed its check; bytes ends before it */
     bool keep_page;     /* set by the owner after the start: it wants page_copy and frees it */
     uint8_t *page_copy; /* the index page that was used; NULL if the builder had the block */
     struct buf *buf;

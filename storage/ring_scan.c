@@ -272,7 +272,13 @@ int rec_searched(struct task *t)
                              status_text(r->read.status));
     for (uint32_t i = 0; i + BLOCK_BYTES <= r->read.moved; i += BLOCK_BYTES) {
         struct group_header h;
-        if (!header_ours(r, r->window->data + i, &h) || h.sequence <= r->next || !incarnation_fits(r, &h)) continue;
+        if (!header_ours(r, r->window->data + i, &h)) continue;
+        if (h.incarnation > r->journal->control.incarnation) /* noted durably before its first group was written */
+            return recovery_fail(r, STATUS_DAMAGED,
+                                 "%s/control: its newer page is damaged (the journal has groups of start %llu): "
+                                 "restore this directory from a replica or a backup",
+                                 r->dir.s, (unsigned long long)h.incarnation);
+        if (h.sequence <= r->next || !incarnation_fits(r, &h)) continue;
         r->witness_upto = MAX(r->witness_upto, h.durable_upto);
         if (h.sequence < r->resume_sequence) {
             r->resume_sequence = h.sequence;
