@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -214,7 +215,10 @@ static bool in_child(struct job *j, bool (*work)(struct job *j), bool killing)
         snprintf(j->shared->error, sizeof j->shared->error, "cannot fork");
         return false;
     }
-    if (pid == 0) _exit(work(j) ? 0 : 1);
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* an interrupted leat-bench leaves no writer behind */
+        _exit(work(j) ? 0 : 1);
+    }
     while (killing && !j->shared->full) {
         int how;
         if (waitpid(pid, &how, WNOHANG) == pid) { /* it failed; its sentence stands */
