@@ -31,6 +31,7 @@ struct move {
     bool copy;           /* a copy of the tail: moved_pos stays */
     bool closes;         /* the piece ends its segment */
     bool index_page;     /* a page is being written */
+    bool index_written;  /* by this move */
     uint64_t from, to;   /* log positions */
     struct segment segment;
     struct file_use log, index;

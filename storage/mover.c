@@ -308,7 +308,7 @@ static int move_page(struct task *t)
 {
     struct move *m = container_of(t, struct move, task);
     file_dirty(m->index.file);
-    m->index_page = true;
+    m->index_page = m->index_written = true;
     transfer_start(m->mover->store->env, &m->write, t, IO_WRITE, m->index.file->handle, m->page, BLOCK_BYTES,
                    (uint64_t)m->page_number * BLOCK_BYTES, 0);
     return STAGE_WAIT(MOVE_TRIM);
@@ -358,6 +358,10 @@ static int move_finish(struct task *t)
     struct store *s = m->mover->store;
     if ((m->op.status != STATUS_OK || m->op2.status != STATUS_OK) && !store_fenced(s)) journal_fail(s->journal);
     m->op.status = m->op2.status = STATUS_OK;
+    /* again: a checkpoint may have taken the files for its syncs while these writes were in flight (A1) */
+    if (m->log.file != NULL) file_dirty(m->log.file);
+    if (m->index.file != NULL && (m->index_written || m->closes)) file_dirty(m->index.file);
+    m->index_written = false;
     file_use_end(&m->log);
     file_use_end(&m->index);
     if (!store_fenced(s) && !m->copy) settle(m);

@@ -14,7 +14,8 @@
 #include "base/crc32c.h"
 #include "storage/partition_map.h"
 
-struct chain { /* the sound chunks of one file */
+struct chain {        /* the sound chunks of one file */
+    uint64_t witness; /* newest generation of a sound chunk behind the end */
     uint64_t generation;
     uint64_t end; /* bytes */
     uint32_t chunks;
@@ -58,11 +59,11 @@ static void follow(const struct recovery *r, int file, struct chain *c)
         c->end += chunk_bytes(&h);
         c->chunks++;
     }
-    uint64_t ours = c->chunks > 0 ? c->generation : 0;
-    for (uint64_t pos = c->end; pos + BLOCK_BYTES <= r->read_bytes[file]; pos += BLOCK_BYTES)
-        if (chunk_at(r, file, pos, &h) && h.number > c->chunks && (ours == 0 || h.generation == ours) &&
-            chunk_sound(r, file, pos, &h))
-            c->damaged = true;
+    for (uint64_t pos = c->end; pos + BLOCK_BYTES <= r->read_bytes[file]; pos += BLOCK_BYTES) {
+        if (!chunk_at(r, file, pos, &h) || h.number <= c->chunks || !chunk_sound(r, file, pos, &h)) continue;
+        c->damaged |= c->chunks > 0 && h.generation == c->generation;
+        c->witness = MAX(c->witness, h.generation);
+    }
 }
 
 static enum status load_record(struct recovery *r, const struct record *rec)
@@ -130,6 +131,13 @@ enum status recovery_load_table(struct recovery *r)
     if (r->tables[1] == NULL) r->read_bytes[1] = 0;
     for (int i = 0; i < 2; i++) follow(r, i, &chains[i]);
     int newest = chains[1].chunks > 0 && (chains[0].chunks == 0 || chains[1].generation > chains[0].generation) ? 1 : 0;
+    /* a file without a sound base: a torn rewrite, which leaves older chunks behind it, or damage, which leaves newer
+     */
+    for (int i = 0; i < 2; i++)
+        if (chains[i].chunks == 0 && chains[i].witness > chains[1 - i].generation) {
+            chains[i].damaged = true;
+            newest = i;
+        }
     struct chain *c = &chains[newest];
     if (c->damaged || (c->chunks == 0 && (chains[0].damaged || chains[1].damaged))) {
         recovery_fail(r, STATUS_DAMAGED,

@@ -76,7 +76,9 @@ static int cut_found(struct task *t)
     struct truncation *c = container_of(t, struct truncation, task);
     struct segment_fetch *f = &c->fetch;
     if (f->status != STATUS_OK) return finish(c, f->status);
-    for (uint32_t at = f->first_pos; at + BATCH_HEADER_BYTES <= f->bytes;) {
+    int64_t next = NO_OFFSET;
+    uint32_t at = f->first_pos;
+    while (at + BATCH_HEADER_BYTES <= f->bytes) {
         const uint8_t *b = f->buf->data + at;
         uint64_t size = 12ull + load_be32(b + 8);
         int64_t base = (int64_t)load_be64(b), last = base + (int32_t)load_be32(b + 23);
@@ -85,9 +87,15 @@ static int cut_found(struct task *t)
             c->end_pos = f->segment.start + f->pos + at;
             return CUT_PUT;
         }
-        at += (uint32_t)MIN(size, f->bytes);
+        next = last + 1;
+        at += (uint32_t)MIN(size, f->bytes - at);
     }
-    return finish(c, STATUS_DAMAGED);
+    /* its header reaches over the moved end: all before it were too low, so it is this one */
+    if (at >= f->bytes || f->segment.start + f->pos + f->bytes != c->p->moved_pos) return finish(c, STATUS_DAMAGED);
+    if (next == NO_OFFSET && at + 8 > f->bytes) return finish(c, STATUS_BUSY); /* not after the next move */
+    c->end = at + 8 <= f->bytes ? (int64_t)load_be64(f->buf->data + at) : next;
+    c->end_pos = f->segment.start + f->pos + at;
+    return CUT_PUT;
 }
 
 /* The payload, made before anything changes: header, index state as of the block's start, carried bytes. */
