@@ -7,6 +7,7 @@
 #include "storage/change.h"
 
 #include "base/bytes.h"
+#include "storage/checkpoint.h"
 #include "storage/partition_map.h"
 #include "storage/store_impl.h"
 #include "storage/unlinker.h"
@@ -239,7 +240,14 @@ void partition_create(struct store *s, const char *topic, struct topic_id id, in
 
 enum status partition_deleted(struct partition *p)
 {
-    partition_map_remove(p->store->map, p);
-    partition_free(p);
+    struct store *s = p->store;
+    CHECK(p->move == NULL);
+    partition_map_remove(s->map, p);
+    checkpoint_drop(s->table, p->id, p->number, p->home);
+    refs_clear(p);
+    if (list_linked(&p->in_touched)) list_remove(&p->in_touched);
+    if (list_linked(&p->in_unmoved)) list_remove(&p->in_unmoved);
+    if (list_linked(&p->in_dirs)) list_remove(&p->in_dirs);
+    list_push_back(&s->graves, &p->in_graves);
     return STATUS_OK;
 }

@@ -9,7 +9,7 @@
 enum status partition_cut(struct partition *p, int64_t end, const struct truncate_payload *t, const uint8_t *payload,
                           struct buf *buf, uint32_t buf_at, uint64_t sequence, uint32_t entry, bool state) MUST_CHECK;
 
-/* The delete entry is in the log: out of the map; its directory goes to the trash (delete.c). */
+/* Replay: the delete entry is in the log: out of map and table; its directory waits for the trash (bury.c). */
 enum status partition_deleted(struct partition *p) MUST_CHECK;
 
 /* Segments wholly below the log start leave memory; their files are unlinked by the caller: calls file() for each. */

@@ -59,13 +59,10 @@ void table_writer_destroy(struct table_writer *w)
     mem_free(m, MEM_LOG, w, sizeof *w);
 }
 
-enum status checkpoint_drop(struct table_writer *w, struct topic_id id, int32_t number, uint64_t home)
+void checkpoint_drop(struct table_writer *w, struct topic_id id, int32_t number, uint64_t home)
 {
-    w->drops.failed = false;
     table_record_drop(&w->drops, id, number, home);
-    if (w->drops.failed) return STATUS_NO_MEMORY;
     w->drop_count++;
-    return STATUS_OK;
 }
 
 void checkpoint_request(struct table_writer *w, struct commit_waiter *waiter)
@@ -151,7 +148,7 @@ static int cp_snapshot(struct task *t)
 {
     struct table_writer *w = container_of(t, struct table_writer, task);
     struct journal *j = w->store->journal;
-    w->base = w->number == 0 || w->delta_bytes > MAX(w->base_bytes, DELTA_MIN_BYTES);
+    w->base = w->number == 0 || w->drops.failed || w->delta_bytes > MAX(w->base_bytes, DELTA_MIN_BYTES);
     w->header = (struct chunk_header){.sequence = journal_seal(j)};
     w->chunk.len = 0;
     w->chunk.failed = out_take(&w->chunk, CHUNK_HEADER_BYTES) == NULL;
@@ -160,6 +157,9 @@ static int cp_snapshot(struct task *t)
     else
         snapshot_touched(w);
     if (!w->chunk.failed) snapshot_header(w);
+    w->drops.len = 0; /* they are in the chunk, or it is a base; if it is given up, the next one is */
+    w->drops.failed = false;
+    w->drop_count = 0;
     while (!list_empty(&w->waiting)) list_push_back(&w->telling, list_pop_front(&w->waiting));
     w->journal_bytes_at = j->bytes_written;
     w->last = w->store->env->now;
@@ -185,8 +185,6 @@ static int cp_durable(struct task *t)
     struct store *s = w->store;
     if (w->durable_status != STATUS_OK) return give_up(w, w->durable_status);
     if (w->chunk.failed) return give_up(w, STATUS_NO_MEMORY);
-    w->drops.len = 0; /* they are in the chunk */
-    w->drop_count = 0;
     w->sync_count = 0;
     uint32_t dirs = 0;
     list_each (n, &s->dirty_dirs) dirs++;
@@ -353,6 +351,7 @@ static bool is_time(const struct table_writer *w)
 void checkpoint_turn(struct table_writer *w)
 {
     if (w->running || w->stopped) return;
+    if (w->store->burials > 0) return; /* the table may not pass a delete entry before its rename (rule A6) */
     if (store_fenced(w->store)) {
         tell(&w->waiting, STATUS_FENCED);
         return;

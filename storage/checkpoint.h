@@ -42,5 +42,5 @@ void table_writer_destroy(struct table_writer *w);
 void checkpoint_turn(struct table_writer *w);
 /* w is told when a checkpoint that began after this call is durable (or FENCED; NO_SPACE: not now). */
 void checkpoint_request(struct table_writer *w, struct commit_waiter *waiter);
-/* p leaves this journal: the next chunk says so. */
-enum status checkpoint_drop(struct table_writer *w, struct topic_id id, int32_t number, uint64_t home) MUST_CHECK;
+/* p leaves this journal: the next chunk says so (or is a base without it, when memory runs out). */
+void checkpoint_drop(struct table_writer *w, struct topic_id id, int32_t number, uint64_t home);

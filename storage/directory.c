@@ -37,11 +37,20 @@ static void metadata_encode(const struct partition *p, uint8_t page[BLOCK_BYTES]
 }
 
 /* Equal pages mean equal identity: every field is a function of it. */
-static bool metadata_ours(struct move *m)
+bool partition_metadata_ours(const struct partition *p, const uint8_t page[BLOCK_BYTES])
 {
     uint8_t want[BLOCK_BYTES];
-    metadata_encode(m->p, want);
-    return memcmp(want, m->page, BLOCK_BYTES) == 0;
+    metadata_encode(p, want);
+    return memcmp(want, page, BLOCK_BYTES) == 0;
+}
+
+/* In recovery: what is found may be a later topic's, with our own deletion still to be replayed (rule A6). */
+static bool hold(struct move *m)
+{
+    if (m->p->store->settled) return false;
+    m->p->held = true;
+    m->closes = false;
+    return true;
 }
 
 static int submit(struct move *m, enum io_kind kind, int next)
@@ -65,6 +74,7 @@ int move_dir_read(struct task *t)
     struct move *m = container_of(t, struct move, task);
     enum status status = m->op.status;
     m->op.status = STATUS_OK;
+    if (status == STATUS_NOT_FOUND && m->p->moved_pos > m->p->segments[0].start && hold(m)) return MOVE_FINISH;
     if (status == STATUS_NOT_FOUND) return MOVE_DIR_MAKE;
     if (status != STATUS_OK) return move_failed(m, status, "stat partition.metadata");
     smallfile_read(m->p->store->env, &m->small, t, m->path.s, m->page);
@@ -76,7 +86,7 @@ int move_dir_check(struct task *t)
     struct move *m = container_of(t, struct move, task);
     if (m->small.status != STATUS_OK && m->small.status != STATUS_DAMAGED)
         return move_failed(m, m->small.status, "read partition.metadata");
-    if (m->small.status == STATUS_OK && metadata_ours(m)) return MOVE_DIR_LIST;
+    if (m->small.status == STATUS_OK && partition_metadata_ours(m->p, m->page)) return MOVE_DIR_LIST;
     return MOVE_DIR_QUARANTINE;
 }
 
@@ -85,6 +95,7 @@ int move_dir_quarantine(struct task *t)
     struct move *m = container_of(t, struct move, task);
     struct store *s = m->p->store;
     char name[NAME_BYTES_MAX];
+    if (hold(m)) return MOVE_FINISH;
     partition_dir_name(name, m->p->topic, m->p->id, m->p->number);
     path_set(&m->path2, "%s/quarantine/%.200s.%llx", s->dir.s, name, (unsigned long long)env_random(s->env));
     STORE_LOG(s, LOG_WARN, "directory.quarantined", LOG_STR("directory", m->dir.s), LOG_STR("to", m->path2.s));

@@ -109,11 +109,11 @@ static bool plan(struct partition *p, struct move *m)
 static bool wants_move(const struct mover *mv, struct partition *p, bool hurry)
 {
     uint64_t bytes = p->durable_pos - p->moved_pos;
-    if (p->move != NULL || p->truncating) return false;
+    if (p->move != NULL || p->truncating || p->held) return false;
     if (bytes >= MOVE_WISH_BYTES || index_page_full(&p->index)) return true;
     const struct segment *s = moving_segment(p);
     if (s->length != UINT64_MAX) return p->durable_pos >= s->start + s->length;
-    return (hurry || mv->force) && bytes >= BLOCK_BYTES;
+    return (hurry || mv->force || p->deleting) && bytes >= BLOCK_BYTES;
 }
 
 static struct move *free_slot(struct mover *mv)
@@ -175,15 +175,23 @@ void mover_force(struct mover *mv, bool on)
     mv->force = on;
 }
 
+bool mover_moved(const struct mover *mv, struct partition *p)
+{
+    if (p->move != NULL || p->end_pos - p->moved_pos >= BLOCK_BYTES || p->durable_pos < p->end_pos) return false;
+    return moving_segment(p)->length == UINT64_MAX;
+}
+
 bool mover_all_moved(const struct mover *mv)
 {
     if (mv->active > 0) return false;
-    list_each (n, &mv->store->unmoved) {
-        struct partition *p = container_of(n, struct partition, in_unmoved);
-        if (p->end_pos - p->moved_pos >= BLOCK_BYTES || p->durable_pos < p->end_pos) return false;
-        if (moving_segment(p)->length != UINT64_MAX) return false;
-    }
+    list_each (n, &mv->store->unmoved)
+        if (!mover_moved(mv, container_of(n, struct partition, in_unmoved))) return false;
     return true;
+}
+
+bool mover_has_slot(const struct mover *mv)
+{
+    return mv->active < MOVES_MAX;
 }
 
 void mover_copy_tail(struct mover *mv, struct partition *p, struct task *parent)
@@ -381,7 +389,7 @@ static const struct stage move_stages[MOVE_STAGES] = {
                        STAGE_BIT(MOVE_DIR_CHECK) | STAGE_BIT(MOVE_DIR_MAKE) | STAGE_BIT(MOVE_FINISH)},
     [MOVE_DIR_CHECK] = {"dir check", move_dir_check,
                         STAGE_BIT(MOVE_DIR_QUARANTINE) | STAGE_BIT(MOVE_DIR_LIST) | STAGE_BIT(MOVE_FINISH)},
-    [MOVE_DIR_QUARANTINE] = {"dir quarantine", move_dir_quarantine, STAGE_BIT(MOVE_DIR_MAKE)},
+    [MOVE_DIR_QUARANTINE] = {"dir quarantine", move_dir_quarantine, STAGE_BIT(MOVE_DIR_MAKE) | STAGE_BIT(MOVE_FINISH)},
     [MOVE_DIR_MAKE] = {"dir make", move_dir_make,
                        STAGE_BIT(MOVE_DIR_MAKE) | STAGE_BIT(MOVE_DIR_WRITE) | STAGE_BIT(MOVE_FINISH)},
     [MOVE_DIR_WRITE] = {"dir write", move_dir_write,

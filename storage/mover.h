@@ -22,8 +22,10 @@ void mover_turn(struct mover *m);
 /* Everything durable must move at any size until mover_all_moved. */
 void mover_force(struct mover *m, bool on);
 bool mover_all_moved(const struct mover *m);
+bool mover_moved(const struct mover *m, struct partition *p); /* that one */
 /* Clean stop: writes the rest (< 4 KiB) of p as a copy and cuts its file to length; the table still carries it (D2).
  * The task waits for it. */
+bool mover_has_slot(const struct mover *m); /* needed for: */
 void mover_copy_tail(struct mover *m, struct partition *p, struct task *parent);
 
 /* A move ended for p (or none was in flight): for those that wait (truncation, deletion). */

@@ -52,6 +52,7 @@ struct partition {
     struct list_node in_touched; /* store->touched: the next table delta has it */
     struct list_node in_unmoved; /* store->unmoved: has durable bytes to move, oldest first */
     struct list_node in_dirs;    /* store->dirty_dirs: the directory wants a sync */
+    struct list_node in_graves;  /* store->graves: its deletion was replayed */
     struct store *store;
     char *topic; /* NUL-terminated */
     struct topic_id id;
@@ -79,6 +80,7 @@ struct partition {
     struct list waiters; /* partition_waiter */
     uint32_t readers;    /* reads in flight */
     bool dir_ready;      /* directory checked in this run (rule A6) */
+    bool held;           /* its directory is not ours: it waits until deletions are replayed everywhere */
     bool truncating;     /* appends wait: refused as BUSY */
     bool deleting;
     struct list truncations; /* waiting for the move in flight */
@@ -123,3 +125,5 @@ enum status partition_carry(struct partition *p, struct buf *b, uint32_t at, uin
 enum status partition_put(struct partition *p, const struct entry *e, int64_t end, uint64_t end_pos,
                           struct place *ret_place) MUST_CHECK;
 void partition_log_start_passed(struct partition *p);
+/* The page of a partition.metadata: is it this partition's? (directory.c) */
+bool partition_metadata_ours(const struct partition *p, const uint8_t page[BLOCK_BYTES]);

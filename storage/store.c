@@ -5,6 +5,7 @@
  * Failure modes: journal_fail (any failed write or flush) reaches every waiter by itself; here only the log line. */
 #include "storage/store.h"
 
+#include "storage/bury.h"
 #include "storage/checkpoint.h"
 #include "storage/grow.h"
 #include "storage/mover.h"
@@ -33,6 +34,7 @@ void store_config_init(struct store_config *c)
         .checkpoint_ms = 30 * 1000,
         .group_bytes = GROUP_BYTES,
         .files_max = 1000,
+        .undelete_ms = 3600 * 1000,
     };
 }
 
@@ -63,7 +65,6 @@ static void events_durable(struct journal *j, const struct commit *c)
 {
     for (uint32_t i = 0; i < c->part_count; i++) {
         struct partition *p = c->parts[i].partition;
-        if (p->deleting) continue;
         p->durable_pos = MIN(c->parts[i].end_pos, p->end_pos);
         p->durable_end = MIN(c->parts[i].end, p->log_end);
         partition_hw_advance(p);
@@ -128,6 +129,7 @@ static void store_turn(struct turn_hook *h)
     cache_turn(s);
     checkpoint_turn(s->table);
     grower_turn(s->grower);
+    trash_turn(s->trash);
 }
 
 static void space_answered(struct io_op *op)
@@ -181,6 +183,7 @@ void store_open(struct env *e, struct disk *disk, const struct store_config *c, 
     list_init(&s->touched);
     list_init(&s->unmoved);
     list_init(&s->dirty_dirs);
+    list_init(&s->graves);
     list_init(&s->refused);
     s->journal = mem_zalloc(m, MEM_LOG, sizeof *s->journal);
     s->map = partition_map_create(m);
@@ -188,10 +191,11 @@ void store_open(struct env *e, struct disk *disk, const struct store_config *c, 
     s->mover = mover_create(s);
     s->unlinker = unlinker_create(s);
     s->grower = grower_create(s);
+    s->trash = trash_create(s);
     s->table = table_writer_create(s);
     journal_config_of(c, &jc);
     CHECK(s->journal != NULL && s->map != NULL && s->files != NULL && s->mover != NULL && s->unlinker != NULL &&
-          s->grower != NULL && s->table != NULL);
+          s->grower != NULL && s->trash != NULL && s->table != NULL);
     CHECK_OK(journal_init(s->journal, e, disk, &store_events, &jc));
     s->journal->owner = s;
     s->hook.run = store_turn;

@@ -32,6 +32,7 @@ struct store_config {
     struct log *log;              /* of the shard; NULL: silent */
     uint32_t group_bytes;         /* a journal group is closed at this length; default 4 MiB */
     uint32_t files_max;           /* open segment files kept (LRU) */
+    int64_t undelete_ms;          /* how long a deleted partition lies in the trash; default 1 h (leat.undelete.ms) */
 };
 
 void store_config_init(struct store_config *c); /* the defaults */
@@ -74,11 +75,14 @@ struct partition_create {
 };
 void partition_create(struct store *s, const char *topic, struct topic_id id, int32_t number,
                       struct partition_create *op);
+/* Moves all, renames the directory into the trash. Refuses appends, changes and reads from the call on. OK: durable, p
+ * is gone. FENCED; NOT_LEADER: being deleted already, or the store is closing: p stays. */
 struct partition_delete {
     void (*done)(struct partition_delete *op);
     enum status status;
+    uint64_t impl[400];
 };
-void partition_delete(struct partition *p, struct partition_delete *op); /* moves all, renames into the trash */
+void partition_delete(struct partition *p, struct partition_delete *op);
 
 const char *partition_topic(const struct partition *p);
 int32_t partition_number(const struct partition *p);

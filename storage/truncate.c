@@ -50,6 +50,7 @@ static int cut_wait(struct task *t)
         return STAGE_WAIT(CUT_WAIT);
     }
     if (store_fenced(p->store)) return finish(c, STATUS_FENCED);
+    if (p->deleting) return finish(c, STATUS_NOT_LEADER);
     if (c->offset < p->high_watermark || c->offset < p->log_start) return finish(c, STATUS_INVALID);
     return CUT_FIND;
 }

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Empties the trash (shard 0):
+ *
+ *   list    the trash; the oldest entry by the time in its name: is it due?
+ *   files   its files
+ *   unlink  one after another
+ *   rmdir   the directory itself
+ *
+ * Failure modes: none matters: what is left is found again. Below the space reserve one entry goes a second, whatever
+ * its age (rule A10), so that the free space is asked for between two. */
+#include "storage/bury.h"
+
+#include "base/bytes.h"
+
+#define NAMES_BYTES (256u << 10)
+#define LOOK_NS     (10 * NS_PER_S)
+#define HURRY_NS    NS_PER_S
+
+enum trash_stage { TRASH_LIST, TRASH_PICK, TRASH_FILES, TRASH_UNLINK, TRASH_END };
+
+struct trash {
+    struct task task;
+    struct store *store;
+    struct io_op op;
+    struct path dir, path;
+    struct mono_ns looked;
+    char *names;
+    int64_t names_len, at;
+    bool running;
+};
+
+static const struct flow trash_flow;
+
+struct trash *trash_create(struct store *s)
+{
+    struct trash *h = mem_zalloc(s->env->mem, MEM_LOG, sizeof *h);
+    if (h != NULL) h->store = s;
+    if (h != NULL) h->looked = s->env->now;
+    return h;
+}
+
+void trash_destroy(struct trash *h)
+{
+    CHECK(!h->running);
+    mem_free(h->store->env->mem, MEM_LOG, h, sizeof *h);
+}
+
+bool trash_idle(const struct trash *h)
+{
+    return !h->running;
+}
+
+void trash_turn(struct trash *h)
+{
+    struct store *s = h->store;
+    if (h->running || s->closing || s->env->shard != 0 || store_fenced(s)) return;
+    if (s->env->now.v - h->looked.v < (s->low_space ? HURRY_NS : LOOK_NS)) return;
+    h->looked = s->env->now;
+    h->names = mem_alloc(s->env->mem, MEM_LOG, NAMES_BYTES);
+    if (h->names == NULL) return;
+    h->running = true;
+    path_set(&h->dir, "%s/trash", s->dir.s);
+    task_start(s->env->runner, &h->task, &trash_flow, TRASH_LIST);
+}
+
+static int submit(struct trash *h, struct io_op op, int next)
+{
+    h->op = op;
+    h->op.task = &h->task;
+    env_submit(h->store->env, &h->op);
+    return STAGE_WAIT(next);
+}
+
+static int list(struct trash *h, int next)
+{
+    return submit(h, (struct io_op){.kind = IO_LIST, .path = h->dir.s, .data = h->names, .len = NAMES_BYTES}, next);
+}
+
+static int trash_list(struct task *t)
+{
+    return list(container_of(t, struct trash, task), TRASH_PICK);
+}
+
+static int trash_pick(struct task *t)
+{
+    struct trash *h = container_of(t, struct trash, task);
+    struct store *s = h->store;
+    const char *oldest = NULL;
+    int64_t oldest_ms = INT64_MAX;
+    if (h->op.status != STATUS_OK) {
+        STORE_LOG(s, LOG_WARN, "trash.not_listed", LOG_STR("directory", h->dir.s), LOG_STATUS("status", h->op.status));
+        return TRASH_END;
+    }
+    for (int64_t i = 0; i < h->op.result; i += (int64_t)strlen(h->names + i) + 1) {
+        int64_t ms = trash_time(h->names + i);
+        if (ms < 0 || ms >= oldest_ms) continue;
+        oldest = h->names + i;
+        oldest_ms = ms;
+    }
+    if (oldest == NULL) return TRASH_END;
+    if (!s->low_space && s->env->now_wall.v - oldest_ms < s->config.undelete_ms) return TRASH_END;
+    path_set(&h->dir, "%s/trash/%.255s", s->dir.s, oldest);
+    STORE_LOG(s, LOG_INFO, "trash.emptied", LOG_STR("directory", h->dir.s));
+    return list(h, TRASH_FILES);
+}
+
+static int trash_files(struct task *t)
+{
+    struct trash *h = container_of(t, struct trash, task);
+    if (h->op.status != STATUS_OK) return TRASH_END;
+    h->names_len = h->op.result;
+    h->at = 0;
+    return TRASH_UNLINK;
+}
+
+static int trash_unlink(struct task *t)
+{
+    struct trash *h = container_of(t, struct trash, task);
+    if (h->store->closing) return TRASH_END;
+    if (h->at >= h->names_len) return submit(h, (struct io_op){.kind = IO_RMDIR, .path = h->dir.s}, TRASH_END);
+    path_set(&h->path, "%s/%.255s", h->dir.s, h->names + h->at);
+    h->at += (int64_t)strlen(h->names + h->at) + 1;
+    return submit(h, (struct io_op){.kind = IO_UNLINK, .path = h->path.s}, TRASH_UNLINK);
+}
+
+static int trash_end(struct task *t)
+{
+    struct trash *h = container_of(t, struct trash, task);
+    bool removed = h->op.kind == IO_RMDIR && h->op.status == STATUS_OK;
+    if (removed && !h->store->low_space) h->looked = mono_add(h->store->env->now, -LOOK_NS); /* the next one, too */
+    mem_free(h->store->env->mem, MEM_LOG, h->names, NAMES_BYTES);
+    h->names = NULL;
+    h->running = false;
+    return STAGE_DONE;
+}
+
+static const struct stage trash_stages[] = {
+    [TRASH_LIST] = {"list", trash_list, STAGE_BIT(TRASH_PICK)},
+    [TRASH_PICK] = {"pick", trash_pick, STAGE_BIT(TRASH_FILES) | STAGE_BIT(TRASH_END)},
+    [TRASH_FILES] = {"files", trash_files, STAGE_BIT(TRASH_UNLINK) | STAGE_BIT(TRASH_END)},
+    [TRASH_UNLINK] = {"unlink", trash_unlink, STAGE_BIT(TRASH_UNLINK) | STAGE_BIT(TRASH_END)},
+    [TRASH_END] = {"end", trash_end, 0},
+};
+
+static const struct flow trash_flow = {"trash", trash_stages, COUNT_OF(trash_stages)};
