@@ -80,14 +80,21 @@ static int fetch_page_read(struct task *t)
     if (f->read.moved != BLOCK_BYTES ||
         index_page_verify(f->page, f->p->id, f->p->number, f->segment.base, f->page_number) != STATUS_OK)
         return finish(f, STATUS_DAMAGED);
-    uint32_t i = index_page_find(f->page, f->offset);
-    if (i == UINT32_MAX)
-        f->page_high = f->page_number;
-    else
+    struct index_entry first;
+    index_page_entry(f->page, 0, &first);
+    if (first.first_offset <= f->offset)
         f->page_low = f->page_number;
+    else
+        f->page_high = f->page_number;
     if (f->page_high - f->page_low > 1) return FETCH_PAGE;
     if (f->page_high == f->page_low) return finish(f, STATUS_DAMAGED); /* even the first batch is above */
-    if (i == UINT32_MAX || f->page_number != f->page_low) return FETCH_PAGE;
+    if (f->page_number != f->page_low) return FETCH_PAGE;
+    uint32_t i = index_page_find(f->page, f->offset);
+    if (i == UINT32_MAX) { /* a batch that began in an earlier page covers all of this one */
+        if (f->page_low == 0) return finish(f, STATUS_DAMAGED);
+        f->page_high = f->page_low--;
+        return FETCH_PAGE;
+    }
     f->block = (uint64_t)f->page_number * INDEX_PAGE_ENTRIES + i;
     return FETCH_DATA;
 }
