@@ -46,8 +46,8 @@ static const struct {
                             "ext4",
                             "",
                             128ull << 20,
-                            {"mkfs.ext4", "-q", "-F", "-b", "4096", "-O", "^has_journal", "-m", "0", "-E",
-                             "nodiscard,lazy_itable_init=0"}},
+                            {"mkfs.ext4", "-q", "-F", "-b", "4096", "-O", "^has_journal,^metadata_csum,^uninit_bg",
+                             "-m", "0", "-E", "nodiscard,lazy_itable_init=0"}},
     /* 300 MiB with a 64 MiB log is the least that mkfs.xfs makes without tricks. nouuid: two workers mount copies. */
     [RIG_XFS] = {"xfs", "xfs", "nouuid", 300ull << 20, {"mkfs.xfs", "-q", "-f", "-K", "-d", "agcount=2"}},
 };

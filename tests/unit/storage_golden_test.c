@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The bytes of storage's formats are pinned: what is encoded equals tests/golden/storage/NAME.bin, and the file reads
+ * back as what was encoded. GOLDEN_MAKE=1 writes the files anew: only together with a version bump and docs/formats. */
+#include "base/bytes.h"
+#include "base/crc32c.h"
+#include "storage/control.h"
+#include "storage/directory_file.h"
+#include "storage/journal_format.h"
+#include "storage/table.h"
+#include "tests/unit/check_main.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+static void compare(const char *name, const uint8_t *bytes, size_t len)
+{
+    char path[512];
+    uint8_t golden[2 * BLOCK_BYTES];
+    const char *dir = getenv("GOLDEN_STORAGE");
+    ASSERT(dir != NULL && len <= sizeof golden);
+    snprintf(path, sizeof path, "%s/%s.bin", dir, name);
+    if (getenv("GOLDEN_MAKE") != NULL) {
+        FILE *out = fopen(path, "wb");
+        ASSERT(out != NULL && fwrite(bytes, 1, len, out) == len && fclose(out) == 0);
+    }
+    FILE *in = fopen(path, "rb");
+    ASSERT(in != NULL);
+    ASSERT_EQ(fread(golden, 1, sizeof golden, in), len);
+    (void)fclose(in);
+    ASSERT_EQ(memcmp(golden, bytes, len), 0);
+}
+
+static const struct journal_id id = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
+
+static void directory(void)
+{
+    uint8_t page[BLOCK_BYTES];
+    uint32_t version;
+    struct directory_file d = {.id = id, .journals = 3}, back;
+    directory_file_encode(page, &d);
+    compare("directory", page, sizeof page);
+    ASSERT_EQ(directory_file_decode(page, &back, &version), STATUS_OK);
+    ASSERT(memcmp(&back.id, &id, sizeof id) == 0 && back.journals == 3);
+}
+
+static void control(void)
+{
+    static struct control c, back;
+    uint8_t page[BLOCK_BYTES];
+    uint32_t version;
+    c = (struct control){.journal = id,
+                         .directory = id,
+                         .page = 7,
+                         .incarnation = 4,
+                         .accepted_end = 99,
+                         .shard = 2,
+                         .next_file = 5,
+                         .flags = CONTROL_CLEAN,
+                         .file_count = 2,
+                         .files = {{3, 1 << 20}, {4, 2 << 20}}};
+    control_encode(page, &c);
+    compare("control", page, sizeof page);
+    ASSERT_EQ(control_decode(page, &back, &version), STATUS_OK);
+    ASSERT(back.page == 7 && back.incarnation == 4 && back.accepted_end == 99 && back.shard == 2);
+    ASSERT(back.next_file == 5 && back.flags == CONTROL_CLEAN && back.file_count == 2);
+    ASSERT(back.files[1].number == 4 && back.files[1].bytes == 2 << 20);
+}
+
+/* One proof, one log start entry. */
+static void group(void)
+{
+    uint8_t bytes[BLOCK_BYTES] = {0};
+    struct proof proof = {.topic = {{9, 8, 7}}, .partition = 1, .end = 40, .high_watermark = 39}, proof_back;
+    struct entry e = {.kind = ENTRY_LOG_START, .topic = {{9, 8, 7}}, .partition = 1, .epoch = 6, .offset = 17}, back;
+    struct group_header h = {.journal = id,
+                             .incarnation = 4,
+                             .sequence = 100,
+                             .durable_upto = 98,
+                             .length = BLOCK_BYTES,
+                             .proof_count = 1,
+                             .chain = 0xabcdef01,
+                             .entry_count = 1,
+                             .wall_ms = 1700000000000},
+                        header_back;
+    struct group_reader r;
+    proof_encode(bytes + GROUP_HEADER_BYTES, &proof);
+    entry_header_encode(bytes + GROUP_HEADER_BYTES + PROOF_BYTES, &e);
+    h.body_crc = crc32c(0, bytes + GROUP_HEADER_BYTES, sizeof bytes - GROUP_HEADER_BYTES);
+    group_header_encode(bytes, &h);
+    compare("group", bytes, sizeof bytes);
+    ASSERT_EQ(group_header_decode(bytes, &header_back), STATUS_OK);
+    ASSERT_EQ(memcmp(&header_back, &h, sizeof h), 0);
+    group_reader_init(&r, bytes, &header_back);
+    group_reader_proof(&r, 0, &proof_back);
+    ASSERT(proof_back.end == 40 && proof_back.high_watermark == 39 && proof_back.partition == 1);
+    ASSERT_EQ(group_reader_next(&r, &back), STATUS_OK);
+    ASSERT(back.kind == ENTRY_LOG_START && back.offset == 17 && back.epoch == 6 && back.partition == 1);
+    ASSERT_EQ(group_reader_next(&r, &back), STATUS_OFFSET_OUT_OF_RANGE);
+}
+
+/* A chunk header and one drop record. */
+static void chunk(void)
+{
+    uint8_t bytes[BLOCK_BYTES] = {0};
+    struct mem *mem = mem_create(64 << 20);
+    struct out out;
+    struct record record;
+    struct chunk_header back;
+    size_t pos = 0;
+    out_init(&out, mem);
+    table_record_drop(&out, (struct topic_id){{9, 8, 7}}, 1, 12);
+    struct chunk_header h = {.journal = id,
+                             .generation = 3,
+                             .sequence = 100,
+                             .replay_from = 90,
+                             .replay_pos = 8192,
+                             .payload_bytes = out.len,
+                             .creations = 5,
+                             .number = 2,
+                             .records = 1,
+                             .replay_file = 4,
+                             .payload_crc = crc32c(0, out.data, out.len),
+                             .chain = 0x01020304};
+    chunk_header_encode(bytes, &h);
+    memcpy(bytes + CHUNK_HEADER_BYTES, out.data, out.len);
+    compare("chunk", bytes, sizeof bytes);
+    ASSERT_EQ(chunk_header_decode(bytes, &back), STATUS_OK);
+    ASSERT_EQ(memcmp(&back, &h, sizeof h), 0);
+    ASSERT_EQ(table_record_decode(bytes + CHUNK_HEADER_BYTES, out.len, &pos, &record), STATUS_OK);
+    ASSERT(record.drop && record.number == 1 && record.home == 12 && pos == out.len);
+    out_free(&out);
+    mem_destroy(mem);
+}
+
+TEST_MAIN("storage formats", {"leat.directory", directory}, {"control page", control}, {"journal group", group},
+          {"checkpoint chunk", chunk})
