@@ -15,7 +15,7 @@
 #include <stdlib.h>
 
 #define PATTERNS     16u
-#define RETRY_NS     (200 * NS_PER_US) /* after BUSY */
+#define RETRY_NS     (2 * NS_PER_MS) /* after BUSY: sooner only takes CPU from the mover */
 #define PROGRESS_NS  (20 * NS_PER_MS)
 #define CREATES      4096u /* creations in flight */
 #define BATCH_EXTRA  (BATCH_HEADER_BYTES + 32)

@@ -22,7 +22,7 @@
 
 #define VERIFY_APPENDS  10000
 #define FULL_THOUSANDTH 850  /* from there on the engine refuses appends now and then */
-#define FILL_SECONDS    60.0 /* a disk that moves as fast as we append never gets that full: then the fullest moment */
+#define FILL_SECONDS    10.0 /* a disk that moves as fast as we append never gets that full: then the fullest moment */
 
 struct shared { /* between parent and child */
     struct result result;
@@ -125,6 +125,7 @@ static bool fill_more(void *arg, uint64_t appends)
     bool late = clock_ns() > f->limit_ns;
     if (live * 1000 < bytes * FULL_THOUSANDTH && !(late && live >= f->fullest / 10 * 9)) return true;
     f->shared->recovery.appends = appends;
+    f->shared->recovery.live_bytes = live;
     f->shared->full = true;
     return true; /* goes on writing: the kill comes in the middle of it */
 }
@@ -146,10 +147,11 @@ static bool reopen_child(struct job *j)
     struct recovery_result *x = &s->recovery;
     struct load *l;
     uint32_t fill;
+    uint64_t live; /* after the replay: not what was replayed */
     struct load_run one = {.count = 1};
     int64_t begin = clock_ns();
     if (!load_open(&j->config, &l, s->error)) return false;
-    load_journal(l, &x->journal_bytes, &fill, &x->live_bytes);
+    load_journal(l, &x->journal_bytes, &fill, &live);
     x->open_ns = load_open_ns(l);
     x->partitions = j->config.partitions;
     if (!load_find(l, s->error) || !load_appends(l, j->machine, &one, s->error)) return false;
