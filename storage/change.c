@@ -97,10 +97,9 @@ uint32_t partition_segments_below(const struct partition *p, int64_t log_start)
 /* Durable: what lies wholly below leaves; bytes below the log start need not be moved any more (rule A5). */
 void partition_log_start_passed(struct partition *p)
 {
-    p->log_start_durable = p->log_start;
-    epoch_map_trim(&p->epochs, p->log_start);
+    epoch_map_trim(&p->epochs, p->log_start_durable);
     if (p->move != NULL) return; /* partition_move_ended comes back here */
-    uint32_t n = partition_segments_below(p, p->log_start);
+    uint32_t n = partition_segments_below(p, p->log_start_durable);
     if (n == 0) return;
     uint64_t start = p->segments[n].start;
     for (uint32_t i = 0; i < n; i++) unlink_segment(p->store->unlinker, p, p->segments[i].base);
@@ -119,13 +118,18 @@ void partition_log_start_passed(struct partition *p)
 static void log_start_durable(struct commit_waiter *w, enum status status)
 {
     struct change *c = container_of(w, struct change, waiter);
-    if (status == STATUS_OK && c->refusal == STATUS_OK) partition_log_start_passed(c->p);
+    if (status == STATUS_OK && c->refusal == STATUS_OK) {
+        c->p->log_start_durable =
+            MAX(c->p->log_start_durable, c->offset); /* not a later one that is still on its way */
+        partition_log_start_passed(c->p);
+    }
     change_end(c, status);
 }
 
 void partition_log_start_move(struct partition *p, int64_t offset, struct partition_change *op)
 {
     struct change *c = change_begin(p, op, log_start_durable);
+    c->offset = offset;
     struct entry e = {
         .kind = ENTRY_LOG_START, .topic = p->id, .partition = p->number, .epoch = p->epoch, .offset = offset};
     struct place place;

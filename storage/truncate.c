@@ -232,8 +232,7 @@ void partition_move_ended(struct partition *p)
 {
     struct list_node *n = list_pop_front(&p->truncations);
     if (n != NULL) task_wake(&container_of(n, struct truncation, in_truncations)->task);
-    if (p->log_start_durable == p->log_start && p->store->serving && p->log_start > p->segments[0].base)
-        partition_log_start_passed(p);
+    if (p->store->serving && p->log_start_durable > p->segments[0].base) partition_log_start_passed(p);
 }
 
 enum status partition_cut(struct partition *p, int64_t end, const struct truncate_payload *t, const uint8_t *payload,
