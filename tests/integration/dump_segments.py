@@ -6,7 +6,8 @@ usage: KAFKA_LIBS=DIR dump_segments.py --leatd PATH [--mib N]
 
 DIR holds the jars of an Apache Kafka (kafka_2.13, kafka-clients, kafka-tools and what they need). Records go in with kcat in every
 codec, segments are small so that many are sealed; after a clean stop all of them are dumped. Looks for Kafka's words for
-trouble and counts the records. exit 77: java, the jars or kcat are missing.
+trouble and counts the records. ("-1 is followed by N" is its word for the first batch of every segment that does not begin
+at offset 0, its own too.) exit 77: java, the jars or kcat are missing.
 """
 import argparse
 import glob
@@ -21,7 +22,7 @@ from kill_loop import Broker, make_input
 
 
 def dump(libs, files):
-    out = subprocess.run(["java", "-cp", os.path.join(libs, "*"), "kafka.tools.DumpLogSegments", "--deep-iteration", "--files",
+    out = subprocess.run(["java", "-cp", os.path.join(libs, "*"), "org.apache.kafka.tools.DumpLogSegments", "--deep-iteration", "--files",
                           ",".join(files)], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     return out.returncode, out.stdout + out.stderr
 
@@ -56,7 +57,7 @@ def main():
             files = sorted(glob.glob(f"{directory}/data/t-{i}/*.log"))
             code, text = dump(libs, files)
             records = len(re.findall(r"^\| offset: ", text, re.M))
-            trouble = re.findall(r".*(?:isvalid: false|Found bytes that do not|[Ee]xception|corrupt|mismatch|Non-consecutive).*", text)
+            trouble = re.findall(r".*(?:isvalid: false|Found bytes that do not|[Ee]xception|corrupt|mismatch| [0-9]+ is followed by).*", text)
             fine = code == 0 and not trouble and records == lines
             bad += not fine
             print(f"partition {i}: {len(files)} segments, {records} of {lines} records, {'fine' if fine else trouble[:3] or code}")
