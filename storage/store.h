@@ -106,7 +106,7 @@ struct partition_append {
     int64_t base_offset, log_start;
     int64_t log_append_time_ms;  /* -1: create time stands */
     struct commit_waiter waiter; /* store's own */
-    enum status refusal;
+    enum status refusal; /* valid when the call returns: not OK when the batch was refused (done comes all the same) */
 };
 void partition_append(struct partition *p, const void *batch, uint32_t len, struct partition_append *op);
 
@@ -128,7 +128,7 @@ void partition_read(struct partition *p, int64_t offset, uint32_t max_bytes, str
 void partition_read_release(struct partition_read *op); /* on the partition's shard */
 
 /* Called (once, then unlinked) when the high watermark passes `offset`, i.e. becomes > offset, or when the partition
- * goes away. */
+ * goes away. wake must not wait or cancel for other waiters of the same partition: their list is being walked. */
 struct partition_waiter {
     struct list_node in_partition;
     int64_t offset;
