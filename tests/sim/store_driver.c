@@ -159,7 +159,7 @@ static void give_trouble(struct driver *d, enum trouble trouble)
     const uint64_t kinds[] = {1 << IO_WRITE, 1 << IO_DATASYNC, 1 << IO_SYNC, 1 << IO_SYNC_DIR, 1 << IO_TRUNCATE, 0};
     struct sim_fault_rule rule = {.kinds = io, .chance_ppm = 50000};
     if (d->trace) printf("%.6f trouble %d\n", (double)sim_now(d->w.sim) / 1e9, trouble);
-    d->io_faults |= trouble == WRITE_ERROR || trouble == STALLED; /* or one at the start that is still on its way */
+    d->io_faults |= trouble == WRITE_ERROR || trouble == STALLED || trouble == READ_ERROR; /* of metadata: fences too */
     d->read_faults = trouble == READ_ERROR;
     d->no_space = trouble == FULL_DISK || trouble == SEGMENT_FULL;
     switch (trouble) {
