@@ -233,6 +233,13 @@ int move_failed(struct move *m, enum status status, const char *what)
     return MOVE_FINISH;
 }
 
+/* Most pieces end inside an index page: their .lidx is not touched. */
+static bool needs_index(const struct move *m)
+{
+    uint64_t page_bytes = (uint64_t)INDEX_PAGE_ENTRIES * INDEX_BLOCK_BYTES;
+    return !m->copy && (m->closes || index_page_full(&m->p->index) || (m->to - m->segment.start) % page_bytes == 0);
+}
+
 static int move_open(struct task *t)
 {
     struct move *m = container_of(t, struct move, task);
@@ -241,7 +248,7 @@ static int move_open(struct task *t)
     struct file_key index = partition_file_key(m->p, m->segment.base, FILE_INDEX);
     enum status status = STATUS_OK;
     if (m->log.file == NULL) status = file_use_begin(s->files, &m->log, t, m->dir.s, &log, true);
-    if (status == STATUS_OK && m->index.file == NULL)
+    if (status == STATUS_OK && m->index.file == NULL && needs_index(m))
         status = file_use_begin(s->files, &m->index, t, m->dir.s, &index, true);
     if (status != STATUS_OK && t->pending_ops == 0)
         return move_again(m, status) ? STAGE_WAIT(MOVE_OPEN) : move_failed(m, status, "open");
@@ -252,7 +259,7 @@ static int move_write(struct task *t)
 {
     struct move *m = container_of(t, struct move, task);
     struct store *s = m->mover->store;
-    if (m->log.file == NULL || m->index.file == NULL) {
+    if (m->log.file == NULL || (m->index.file == NULL && needs_index(m))) {
         enum status status = m->log.file == NULL ? m->log.status : m->index.status;
         return move_again(m, status) ? STAGE_WAIT(MOVE_OPEN) : move_failed(m, status, "open");
     }

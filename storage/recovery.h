@@ -79,6 +79,7 @@ struct recovery {
     /* the search for witnesses */
     uint32_t search_file, search_left;
     uint64_t search_pos;
+    uint32_t search_bytes; /* still to be read */
     uint64_t witness_upto;
     uint64_t resume_sequence; /* lowest later group found */
     uint32_t resume_file;

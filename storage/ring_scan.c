@@ -15,6 +15,11 @@
 #include "storage/commit.h"
 #include "storage/mover.h"
 
+/* How far behind a missing group witnesses are looked for. The writer goes forward without gaps, so a later group
+ * begins within one group's length (4 MiB, or one batch) unless its header is destroyed, too: sixteen in a row, or 64
+ * MiB of the ring in one piece, would have to be. Bounds the start: the free part of a 1 GiB ring is not read. */
+#define SEARCH_BYTES (64u << 20)
+
 static const struct ring_slot *slot_at(const struct recovery *r, uint32_t file)
 {
     return &r->journal->slots[r->journal->order[file]];
@@ -189,6 +194,7 @@ static int act(struct recovery *r, enum recovery_action action, const uint8_t *a
         r->search_file = r->at_file;
         r->search_pos = r->at_pos;
         r->search_left = r->journal->slot_count + 1;
+        r->search_bytes = SEARCH_BYTES;
         r->witness_upto = 0;
         r->resume_sequence = UINT64_MAX;
         return REC_SEARCH;
@@ -254,12 +260,13 @@ int rec_search(struct task *t)
         r->search_left--;
         s = slot_at(r, r->search_file);
     }
-    if (r->search_left == 0) {
+    if (r->search_left == 0 || r->search_bytes == 0) {
         r->search_left = UINT32_MAX; /* searched */
         r->window_pos = r->at_pos;
         return REC_WINDOW;
     }
-    uint32_t len = (uint32_t)MIN(s->bytes - r->search_pos, r->window->capacity);
+    uint32_t len = (uint32_t)MIN(MIN(s->bytes - r->search_pos, r->window->capacity), r->search_bytes);
+    r->search_bytes -= len;
     transfer_start(r->store->env, &r->read, t, IO_READ, s->file, r->window->data, len, r->search_pos, 0);
     return STAGE_WAIT(REC_SEARCHED);
 }
