@@ -241,6 +241,7 @@ static bool chunk_add(struct journal *j, struct commit *c, uint64_t need)
     struct buf *b = buf_create(j->env->mem, MEM_LOG, align_up(MAX(size, need), BLOCK_BYTES));
     if (b == NULL) return false;
     if (c->chunk_count > 0) chunk_pad(c->chunks[c->chunk_count - 1]);
+    memset(&c->writes[c->chunk_count], 0, sizeof c->writes[0]);
     c->chunks[c->chunk_count++] = b;
     return true;
 }
@@ -256,8 +257,9 @@ void commit_free(struct commit *c)
 
 static struct commit *commit_open(struct journal *j, uint64_t need)
 {
-    struct commit *c = mem_zalloc(j->env->mem, MEM_LOG, sizeof *c);
+    struct commit *c = mem_alloc(j->env->mem, MEM_LOG, sizeof *c);
     if (c == NULL) return NULL;
+    memset(c, 0, offsetof(struct commit, writes));
     c->journal = j;
     c->open = true;
     list_init(&c->waiters);

@@ -51,9 +51,9 @@ struct commit {
     uint64_t pos;  /* in that file */
     unsigned long ticket;
     struct mono_ns begun;
-    struct transfer writes[COMMIT_CHUNKS_MAX];
     struct io_op sync;
-    struct timer recheck; /* waits for other shards' earlier flushes */
+    struct timer recheck;                      /* waits for other shards' earlier flushes */
+    struct transfer writes[COMMIT_CHUNKS_MAX]; /* last: zeroed one by one, as chunks come */
 };
 
 struct journal_config {
