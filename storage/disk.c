@@ -14,6 +14,9 @@ void disk_init(struct disk *d)
     for (int i = 0; i < DISK_SHARDS_MAX; i++) atomic_init(&d->in_flight[i], 0);
     atomic_init(&d->shards_replayed, 0);
     atomic_init(&d->replay_failed, false);
+    atomic_init(&d->journals, 0);
+    atomic_init(&d->rehome_needed, false);
+    for (int i = 0; i < DISK_SHARDS_MAX; i++) atomic_init(&d->rehomes[i], NULL);
     atomic_init(&d->directory_state, DISK_DIRECTORY_UNKNOWN);
     atomic_init(&d->free_bytes, UINT64_MAX);
 }
@@ -77,4 +80,32 @@ unsigned disk_shards_replayed(const struct disk *d)
 bool disk_replay_failed(const struct disk *d)
 {
     return atomic_load(&d->replay_failed);
+}
+
+void disk_journals_set(struct disk *d, unsigned journals)
+{
+    atomic_store(&d->journals, journals);
+}
+
+unsigned disk_journals(const struct disk *d)
+{
+    return atomic_load(&d->journals);
+}
+
+void disk_rehome_set(struct disk *d, uint32_t shard, struct rehome *h, bool needed)
+{
+    CHECK(shard < DISK_SHARDS_MAX);
+    atomic_store(&d->rehomes[shard], h);
+    if (needed) atomic_store(&d->rehome_needed, true);
+}
+
+struct rehome *disk_rehome_of(const struct disk *d, uint32_t shard)
+{
+    CHECK(shard < DISK_SHARDS_MAX);
+    return atomic_load(&d->rehomes[shard]);
+}
+
+bool disk_rehome_needed(const struct disk *d)
+{
+    return atomic_load(&d->rehome_needed);
 }

@@ -8,6 +8,7 @@
 
 #define DISK_SHARDS_MAX 256
 
+struct rehome;
 enum disk_directory { DISK_DIRECTORY_UNKNOWN, DISK_DIRECTORY_READY, DISK_DIRECTORY_FAILED };
 
 struct disk {
@@ -18,7 +19,10 @@ struct disk {
     atomic_bool replay_failed;               /* start-up: one of them could not */
     atomic_int directory_state;              /* start-up: enum disk_directory; set by shard 0 after directory_id */
     uint8_t directory_id[16];
-    _Atomic uint64_t free_bytes; /* of the file system, as last asked */
+    atomic_uint journals;      /* start-up: how many the directory has, or will have; set before directory_state */
+    atomic_bool rehome_needed; /* start-up: some partition is not where it belongs (rehome.c) */
+    _Atomic(struct rehome *) rehomes[DISK_SHARDS_MAX]; /* start-up: each shard's, to be used on that shard only */
+    _Atomic uint64_t free_bytes;                       /* of the file system, as last asked */
 };
 
 void disk_init(struct disk *d);
@@ -39,3 +43,9 @@ enum disk_directory disk_directory_get(const struct disk *d, uint8_t ret_id[16])
 void disk_shard_replayed(struct disk *d, bool ok);
 unsigned disk_shards_replayed(const struct disk *d);
 bool disk_replay_failed(const struct disk *d);
+void disk_journals_set(struct disk *d, unsigned journals);
+unsigned disk_journals(const struct disk *d);
+/* Before the shards meet; `needed` of any shard counts. */
+void disk_rehome_set(struct disk *d, uint32_t shard, struct rehome *h, bool needed);
+struct rehome *disk_rehome_of(const struct disk *d, uint32_t shard);
+bool disk_rehome_needed(const struct disk *d);

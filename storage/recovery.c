@@ -342,7 +342,7 @@ void recovery_start(struct recovery *r, struct store *s)
 {
     r->store = s;
     r->journal = s->journal;
-    path_set(&r->dir, "%s/journal-%03u", s->dir.s, s->env->shard);
+    path_set(&r->dir, "%s/journal-%03u", s->dir.s, s->number);
     s->journal->dir = r->dir;
     task_start(s->env->runner, &r->task, &recovery_flow, REC_STAT);
 }

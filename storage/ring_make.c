@@ -137,8 +137,7 @@ int rec_make_dir(struct task *t)
     if (r->ops[0].status != STATUS_OK)
         return recovery_fail(r, r->ops[0].status, "%s: cannot be synced: %s", r->new_dir.s,
                              status_text(r->ops[0].status));
-    j->control =
-        (struct control){.shard = r->store->env->shard, .next_file = j->slot_count, .file_count = j->slot_count};
+    j->control = (struct control){.shard = r->store->number, .next_file = j->slot_count, .file_count = j->slot_count};
     for (int i = 0; i < 16; i += 8) store_le64(j->control.journal.b + i, env_random(r->store->env));
     memcpy(j->control.directory.b, r->store->directory.b, sizeof j->control.directory.b);
     for (uint32_t i = 0; i < j->slot_count; i++)

@@ -33,7 +33,7 @@ void store_config_init(struct store_config *c)
         .stall_ms = 30 * 1000,
         .checkpoint_ms = 30 * 1000,
         .group_bytes = GROUP_BYTES,
-        .files_max = 1000,
+        .files_max = 4000,
         .undelete_ms = 3600 * 1000,
     };
 }
@@ -125,9 +125,10 @@ static void store_turn(struct turn_hook *h)
         w->durable(w, STATUS_OK); /* the waiter knows its refusal */
     }
     mover_turn(s->mover);
-    if (!s->serving) return;
+    if (!s->settled) return;
     cache_turn(s);
     checkpoint_turn(s->table);
+    if (!s->serving) return;
     grower_turn(s->grower);
     trash_turn(s->trash);
 }
@@ -170,7 +171,7 @@ uint64_t store_incarnation(const struct store *s)
 
 /* --- life --- */
 
-void store_open(struct env *e, struct disk *disk, const struct store_config *c, struct store_open *op)
+struct store *store_new(struct env *e, struct disk *disk, const struct store_config *c, uint32_t number)
 {
     struct mem *m = e->mem;
     struct journal_config jc;
@@ -178,6 +179,7 @@ void store_open(struct env *e, struct disk *disk, const struct store_config *c, 
     CHECK(s != NULL && strlen(c->dir) <= LOG_DIR_MAX);
     s->env = e;
     s->disk = disk;
+    s->number = number;
     s->config = *c;
     path_set(&s->dir, "%s", c->dir);
     list_init(&s->touched);
@@ -200,5 +202,10 @@ void store_open(struct env *e, struct disk *disk, const struct store_config *c, 
     s->journal->owner = s;
     s->hook.run = store_turn;
     env_hook_add(e, &s->hook);
-    opening_start(s, op);
+    return s;
+}
+
+void store_open(struct env *e, struct disk *disk, const struct store_config *c, struct store_open *op)
+{
+    opening_start(store_new(e, disk, c, e->shard), op);
 }

@@ -12,6 +12,7 @@ struct mover;
 struct unlinker;
 struct grower;
 struct trash;
+struct rehome;
 struct recovery;
 
 #define STORE_FORMAT_VERSION 1
@@ -47,10 +48,12 @@ struct store {
     bool serving;   /* recovery is over */
     bool growing;   /* a ring file is being made */
     bool recovered;
-    bool settled; /* every shard has replayed and buried: directories of other partitions may be judged */
+    bool settled;            /* every shard has replayed and buried: directories of other partitions may be judged */
     struct opening *opening; /* while it is being opened */
     struct closing *closing_flow;
     struct journal_id directory; /* id of the log directory */
+    uint32_t number;             /* of its journal: the shard, but for a journal without one */
+    struct rehome *rehome;       /* that reads this journal without a shard */
 };
 
 #define STORE_LOG(s, level, event, ...)                                                                                \
@@ -70,6 +73,8 @@ void store_refuse(struct store *s, struct commit_waiter *w);
 void store_evict(struct store *s, uint64_t sequence);
 /* Recovery is over: the loop's work begins. */
 void store_serve(struct store *s);
+/* A store of that journal, not open yet; in the loop. */
+struct store *store_new(struct env *e, struct disk *disk, const struct store_config *c, uint32_t number);
 void opening_start(struct store *s, struct store_open *op);
 /* A start that failed: everything it took is given back, then op->done. */
 void store_discard(struct store *s, struct store_open *op);

@@ -12,6 +12,7 @@
 #include "storage/mover.h"
 #include "storage/partition_map.h"
 #include "storage/recovery.h"
+#include "storage/rehome.h"
 #include "storage/unlinker.h"
 
 #include "base/bytes.h"
@@ -33,7 +34,10 @@ enum open_stage {
     OPEN_READY,
     OPEN_RECOVER,
     OPEN_BURY,
+    OPEN_STRAYS,
     OPEN_MEET,
+    OPEN_REHOME,
+    OPEN_REHOMED,
     OPEN_SERVE,
     OPEN_END
 };
@@ -50,6 +54,8 @@ struct opening {
     struct timer again;
     struct recovery *recovery;
     struct burial *burial;
+    struct rehome *rehome;
+    bool lowering; /* the journal count is written a last time, all are re-homed */
     enum status status;
 };
 
@@ -123,6 +129,17 @@ static int open_made(struct task *t)
     return STAGE_WAIT(OPEN_CHECK);
 }
 
+/* The directory file with another number of journals; complete under its name or not at all. */
+static int write_journals(struct opening *o, struct journal_id id, uint32_t journals)
+{
+    directory_file_encode(o->page, &(struct directory_file){.id = id, .journals = journals});
+    path_set(&o->paths[0], "%s/leat.directory", o->store->dir.s);
+    path_set(&o->paths[1], "%s/leat.directory.new", o->store->dir.s);
+    o->ops[0] = (struct io_op){.kind = IO_MKDIR};
+    smallfile_write(o->store->env, &o->file, &o->task, o->paths[1].s, o->page, true);
+    return STAGE_WAIT(OPEN_SUBDIRS);
+}
+
 static int open_check(struct task *t)
 {
     struct opening *o = container_of(t, struct opening, task);
@@ -141,10 +158,8 @@ static int open_check(struct task *t)
     if (status != STATUS_OK)
         return fail(o, status, "%s: %s; if the rest of the directory is sound, restore this file from a backup",
                     o->paths[0].s, status_text(status));
-    if (d.journals != shards)
-        return fail(o, STATUS_UNSUPPORTED,
-                    "%s was written with leat.shards=%u, this start has %u: start with leat.shards=%u", o->store->dir.s,
-                    d.journals, shards, d.journals);
+    disk_journals_set(o->store->disk, MAX(d.journals, shards));
+    if (d.journals < shards) return write_journals(o, d.id, shards); /* noted before a journal beyond them is made */
     disk_directory_set(o->store->disk, d.id.b, false);
     return OPEN_READY;
 }
@@ -179,6 +194,7 @@ static int open_write(struct task *t)
             return fail(o, o->ops[i].status, "%s: cannot be written: %s", o->store->dir.s,
                         status_text(o->ops[i].status));
     for (int i = 0; i < 16; i += 8) store_le64(d.id.b + i, env_random(o->store->env));
+    disk_journals_set(o->store->disk, d.journals);
     directory_file_encode(o->page, &d);
     path_set(&o->paths[1], "%s/leat.directory.new", o->store->dir.s);
     smallfile_write(o->store->env, &o->file, t, o->paths[1].s, o->page, true);
@@ -198,6 +214,7 @@ static int open_subdirs(struct task *t)
         return fail(o, o->ops[0].status, "%s: cannot be written: %s", o->paths[0].s, status_text(o->ops[0].status));
     if (o->ops[0].kind == IO_RENAME) /* env promises no order between the two while both are in flight */
         return submit(o, 0, (struct io_op){.kind = IO_SYNC_DIR, .path = o->store->dir.s}, OPEN_SUBDIRS);
+    if (o->lowering) return OPEN_SERVE;
     struct directory_file d;
     uint32_t version;
     CHECK_OK(directory_file_decode(o->page, &d, &version));
@@ -238,17 +255,25 @@ static int open_recover(struct task *t)
 static int open_bury(struct task *t)
 {
     struct opening *o = container_of(t, struct opening, task);
-    if (o->recovery->status != STATUS_OK) return OPEN_MEET;
+    if (o->recovery->status != STATUS_OK) return OPEN_STRAYS;
     if (o->burial != NULL) {
         enum status status = burial_end(o->burial);
         if (status != STATUS_OK)
             recovery_fail(o->recovery, status, "%s: a deleted partition's directory cannot be renamed: %s",
                           o->store->dir.s, status_text(status));
-        return OPEN_MEET;
+        return OPEN_STRAYS;
     }
-    if (list_empty(&o->store->graves)) return OPEN_MEET;
+    if (list_empty(&o->store->graves)) return OPEN_STRAYS;
     o->burial = burial_start(o->store, t);
     return STAGE_WAIT(OPEN_BURY);
+}
+
+static int open_strays(struct task *t)
+{
+    struct opening *o = container_of(t, struct opening, task);
+    if (o->recovery->status != STATUS_OK) return OPEN_MEET;
+    o->rehome = rehome_open(o->store, disk_journals(o->store->disk), t);
+    return STAGE_WAIT(OPEN_MEET);
 }
 
 static int open_meet(struct task *t)
@@ -256,7 +281,10 @@ static int open_meet(struct task *t)
     struct opening *o = container_of(t, struct opening, task);
     struct store *s = o->store;
     if (!s->recovered) {
+        const char *error;
         s->recovered = true;
+        if (o->rehome != NULL && rehome_status(o->rehome, &error) != STATUS_OK)
+            recovery_fail(o->recovery, rehome_status(o->rehome, &error), "%s", error);
         o->status = o->recovery->status;
         if (o->status != STATUS_OK) memcpy(o->op->error, o->recovery->error, sizeof o->op->error);
         disk_shard_replayed(s->disk, o->status == STATUS_OK);
@@ -267,7 +295,28 @@ static int open_meet(struct task *t)
         o->status = STATUS_CANCELED;
         return OPEN_END;
     }
-    return disk_shards_replayed(s->disk) < s->env->shard_count ? wait_a_little(o, OPEN_MEET) : OPEN_SERVE;
+    if (disk_shards_replayed(s->disk) < s->env->shard_count) return wait_a_little(o, OPEN_MEET);
+    s->settled = true;
+    return rehome_needed(s) ? OPEN_REHOME : OPEN_REHOMED;
+}
+
+static int open_rehome(struct task *t)
+{
+    struct opening *o = container_of(t, struct opening, task);
+    rehome_start(o->rehome, t);
+    return STAGE_WAIT(OPEN_REHOMED);
+}
+
+static int open_rehomed(struct task *t)
+{
+    struct opening *o = container_of(t, struct opening, task);
+    struct store *s = o->store;
+    const char *error;
+    enum status status = rehome_status(o->rehome, &error);
+    if (status != STATUS_OK) return fail(o, status, "%s", error);
+    if (s->env->shard != 0 || disk_journals(s->disk) == s->env->shard_count) return OPEN_SERVE;
+    o->lowering = true;
+    return write_journals(o, s->directory, s->env->shard_count);
 }
 
 static int open_serve(struct task *t)
@@ -275,7 +324,6 @@ static int open_serve(struct task *t)
     struct opening *o = container_of(t, struct opening, task);
     struct store *s = o->store;
     struct recovery *r = o->recovery;
-    s->settled = true;
     for (uint32_t i = 0; i < partition_map_count(s->map); i++) {
         partition_map_at(s->map, i)->held = false;
         partition_log_start_passed(partition_map_at(s->map, i));
@@ -297,6 +345,7 @@ static int open_end(struct task *t)
     op->status = o->status;
     op->store = o->status == STATUS_OK ? s : NULL;
     s->opening = NULL;
+    if (o->rehome != NULL) rehome_free(o->rehome);
     buf_unref(&o->recovery->window);
     mem_free(m, MEM_CONTROL, o->recovery->paths, (RING_FILES_MAX + 4) * sizeof(struct path));
     mem_free(m, MEM_CONTROL, o->recovery, sizeof *o->recovery);
@@ -313,14 +362,20 @@ static int open_end(struct task *t)
 static const struct stage open_stages[] = {
     [OPEN_MAKE] = {"make", open_make, STAGE_BIT(OPEN_MADE) | STAGE_BIT(OPEN_READY)},
     [OPEN_MADE] = {"made", open_made, STAGE_BIT(OPEN_MADE) | STAGE_BIT(OPEN_CHECK) | STAGE_BIT(OPEN_END)},
-    [OPEN_CHECK] = {"check", open_check, STAGE_BIT(OPEN_LIST) | STAGE_BIT(OPEN_READY) | STAGE_BIT(OPEN_END)},
+    [OPEN_CHECK] = {"check", open_check,
+                    STAGE_BIT(OPEN_LIST) | STAGE_BIT(OPEN_SUBDIRS) | STAGE_BIT(OPEN_READY) | STAGE_BIT(OPEN_END)},
     [OPEN_LIST] = {"list", open_list, STAGE_BIT(OPEN_WRITE) | STAGE_BIT(OPEN_END)},
     [OPEN_WRITE] = {"write", open_write, STAGE_BIT(OPEN_SUBDIRS) | STAGE_BIT(OPEN_END)},
-    [OPEN_SUBDIRS] = {"subdirs", open_subdirs, STAGE_BIT(OPEN_SUBDIRS) | STAGE_BIT(OPEN_READY) | STAGE_BIT(OPEN_END)},
+    [OPEN_SUBDIRS] = {"subdirs", open_subdirs,
+                      STAGE_BIT(OPEN_SUBDIRS) | STAGE_BIT(OPEN_SERVE) | STAGE_BIT(OPEN_READY) | STAGE_BIT(OPEN_END)},
     [OPEN_READY] = {"ready", open_ready, STAGE_BIT(OPEN_READY) | STAGE_BIT(OPEN_RECOVER) | STAGE_BIT(OPEN_END)},
     [OPEN_RECOVER] = {"recover", open_recover, STAGE_BIT(OPEN_BURY)},
-    [OPEN_BURY] = {"bury", open_bury, STAGE_BIT(OPEN_BURY) | STAGE_BIT(OPEN_MEET)},
-    [OPEN_MEET] = {"meet", open_meet, STAGE_BIT(OPEN_MEET) | STAGE_BIT(OPEN_SERVE) | STAGE_BIT(OPEN_END)},
+    [OPEN_BURY] = {"bury", open_bury, STAGE_BIT(OPEN_BURY) | STAGE_BIT(OPEN_STRAYS)},
+    [OPEN_STRAYS] = {"strays", open_strays, STAGE_BIT(OPEN_MEET)},
+    [OPEN_MEET] = {"meet", open_meet,
+                   STAGE_BIT(OPEN_MEET) | STAGE_BIT(OPEN_REHOME) | STAGE_BIT(OPEN_REHOMED) | STAGE_BIT(OPEN_END)},
+    [OPEN_REHOME] = {"rehome", open_rehome, STAGE_BIT(OPEN_REHOMED)},
+    [OPEN_REHOMED] = {"rehomed", open_rehomed, STAGE_BIT(OPEN_SERVE) | STAGE_BIT(OPEN_SUBDIRS) | STAGE_BIT(OPEN_END)},
     [OPEN_SERVE] = {"serve", open_serve, STAGE_BIT(OPEN_END)},
     [OPEN_END] = {"end", open_end, 0},
 };
