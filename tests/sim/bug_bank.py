@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bug bank: takes one rule at a time out of a copy of the tree and demands that the tests see it.
 
-usage: bug_bank.py [--seeds N] [--build DIR] [NAME ...]
+usage: bug_bank.py [--seed S] [--seeds N] [NAME ...]
 
 The copy is configured once; each patch of tests/sim/bugs is applied, store_seeds and the scenarios are built and run,
 the patch is taken back. A patch that does not apply, does not build or is not found within N seeds fails the bank.
