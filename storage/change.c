@@ -107,8 +107,10 @@ void partition_log_start_passed(struct partition *p)
     if (p->moved_pos < start) {
         p->moved_pos = p->carried_pos = start;
         index_reset(&p->index, p->segments[0].base);
+        p->allocated = 0;
     } else if (p->index.segment_base < p->segments[0].base) {
         index_reset(&p->index, p->segments[0].base);
+        p->allocated = 0;
     }
     refs_release_below(p, p->moved_pos);
     refs_evict(p, UINT64_MAX);

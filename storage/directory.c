@@ -190,6 +190,7 @@ int move_dir_foreign(struct task *t)
         m->op = (struct io_op){.path = m->path.s, .path2 = m->path2.s};
         return submit(m, IO_RENAME, MOVE_DIR_FOREIGN);
     }
+    files_sync_all(p->store->files); /* a killed process may have made these names: durable they need not be (A1) */
     p->dir_ready = true;
     return MOVE_OPEN;
 }

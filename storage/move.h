@@ -15,6 +15,8 @@ enum move_stage {
     MOVE_DIR_LIST,
     MOVE_DIR_FOREIGN,
     MOVE_OPEN,
+    MOVE_ALLOCATE,
+    MOVE_ALLOCATED,
     MOVE_WRITE,
     MOVE_INDEX,
     MOVE_PAGE,
@@ -32,6 +34,7 @@ struct move {
     bool closes;         /* the piece ends its segment */
     bool index_page;     /* a page is being written */
     bool index_written;  /* by this move */
+    uint64_t allocating; /* end of the space being reserved, in the segment */
     uint64_t from, to;   /* log positions */
     struct segment segment;
     struct file_use log, index;

@@ -3,6 +3,7 @@
  *
  *   (dir ...)  first move of a partition in this run: its directory is checked or made (directory.c)
  *   open       the segment file and its index file
+ *   allocate   space for it and what follows, where there is none
  *   write      the piece, aligned to 4 KiB; padded only where it ends its segment
  *   index      the bytes go through the index builder and moved_pos advances; their journal groups are given back
  *   page       a full index page, or the last one of the segment, is written
@@ -18,7 +19,10 @@
 
 #include "base/bytes.h"
 
-#define AGAIN_NS (200 * NS_PER_MS)
+#define ALLOCATE_FIRST_BYTES (64ull << 10)
+#define ALLOCATE_STEP_BYTES  (16ull << 20)
+#define ALLOCATE_WHOLE_BYTES (4ull << 20)
+#define AGAIN_NS             (200 * NS_PER_MS)
 
 struct mover {
     struct store *store;
@@ -255,6 +259,36 @@ static int move_open(struct task *t)
     return t->pending_ops > 0 ? STAGE_WAIT(MOVE_WRITE) : MOVE_WRITE;
 }
 
+/* Space ahead of the bytes, in growing steps: a write that extends its file is carried out by a kernel worker, and few
+ * extents stay in the inode, where a power cut on a file system without journal cannot tear their list. A small segment
+ * is reserved whole. What is too much is cut off when the segment ends and at a clean stop. */
+static int move_allocate(struct task *t)
+{
+    struct move *m = container_of(t, struct move, task);
+    const struct store_config *c = &m->p->store->config;
+    uint64_t from = m->from - m->segment.start, need = from + align_up(m->to - m->from, BLOCK_BYTES);
+    uint64_t step = c->segment_bytes <= ALLOCATE_WHOLE_BYTES ? c->segment_bytes : MAX(from, ALLOCATE_FIRST_BYTES);
+    uint64_t end = MIN(from + MIN(step, ALLOCATE_STEP_BYTES), m->segment.length);
+    end = MAX(align_up(end, BLOCK_BYTES), need);
+    m->allocating = end;
+    m->op = (struct io_op){
+        .kind = IO_ALLOCATE, .task = t, .file = m->log.file->handle, .pos = from, .len = (uint32_t)(end - from)};
+    env_submit(m->p->store->env, &m->op);
+    return STAGE_WAIT(MOVE_ALLOCATED);
+}
+
+static int move_allocated(struct task *t)
+{
+    struct move *m = container_of(t, struct move, task);
+    enum status status = m->op.status;
+    m->op.status = STATUS_OK;
+    if (status != STATUS_OK && status != STATUS_UNSUPPORTED)
+        return move_again(m, status) ? STAGE_WAIT(MOVE_WRITE) : move_failed(m, status, "allocate");
+    m->p->allocated = status == STATUS_OK ? m->allocating : UINT64_MAX;
+    m->p->untrimmed = true;
+    return MOVE_WRITE;
+}
+
 static int move_write(struct task *t)
 {
     struct move *m = container_of(t, struct move, task);
@@ -265,6 +299,7 @@ static int move_write(struct task *t)
     }
     uint64_t len = m->to - m->from, padded = align_up(len, BLOCK_BYTES);
     if (len == 0) return MOVE_INDEX;
+    if (!m->copy && m->from - m->segment.start + padded > m->p->allocated) return MOVE_ALLOCATE;
     CHECK(padded <= MOVE_PIECE_BYTES);
     refs_copy(m->p, m->from, len, m->staging);
     memset(m->staging + len, 0, padded - len);
@@ -300,6 +335,8 @@ static void advance(struct move *m)
 {
     struct partition *p = m->p;
     feed_index(m);
+    file_dirty(
+        m->log.file); /* again, in this step: a checkpoint may have synced it while the write was in flight (A1) */
     p->moved_pos = m->to;
     refs_release_below(p, p->moved_pos);
     partition_touch(p);
@@ -323,6 +360,7 @@ static int move_page(struct task *t)
 {
     struct move *m = container_of(t, struct move, task);
     file_dirty(m->index.file);
+    partition_dir_dirty(m->p); /* its name may be new */
     m->index_page = m->index_written = true;
     transfer_start(m->mover->store->env, &m->write, t, IO_WRITE, m->index.file->handle, m->page, BLOCK_BYTES,
                    (uint64_t)m->page_number * BLOCK_BYTES, 0);
@@ -359,6 +397,7 @@ static void settle(struct move *m)
         struct segment *closed = partition_segment_of(p, m->segment.base);
         CHECK(closed->base == m->segment.base);
         index_reset(&p->index, closed[1].base);
+        p->allocated = 0;
     }
     partition_touch(p);
     if (list_linked(&p->in_unmoved)) list_remove(&p->in_unmoved);
@@ -373,7 +412,7 @@ static int move_finish(struct task *t)
     struct store *s = m->mover->store;
     if ((m->op.status != STATUS_OK || m->op2.status != STATUS_OK) && !store_fenced(s)) journal_fail(s->journal);
     m->op.status = m->op2.status = STATUS_OK;
-    /* again: a checkpoint may have taken the files for its syncs while these writes were in flight (A1) */
+    /* again, as in advance: the page and the cuts */
     if (m->log.file != NULL) file_dirty(m->log.file);
     if (m->index.file != NULL && (m->index_written || m->closes)) file_dirty(m->index.file);
     m->index_written = false;
@@ -410,7 +449,10 @@ static const struct stage move_stages[MOVE_STAGES] = {
                           STAGE_BIT(MOVE_DIR_FOREIGN) | STAGE_BIT(MOVE_DIR_LIST) | STAGE_BIT(MOVE_OPEN) |
                               STAGE_BIT(MOVE_FINISH)},
     [MOVE_OPEN] = {"open", move_open, STAGE_BIT(MOVE_OPEN) | STAGE_BIT(MOVE_WRITE) | STAGE_BIT(MOVE_FINISH)},
-    [MOVE_WRITE] = {"write", move_write, STAGE_BIT(MOVE_OPEN) | STAGE_BIT(MOVE_INDEX) | STAGE_BIT(MOVE_FINISH)},
+    [MOVE_ALLOCATE] = {"allocate", move_allocate, STAGE_BIT(MOVE_ALLOCATED)},
+    [MOVE_ALLOCATED] = {"allocated", move_allocated, STAGE_BIT(MOVE_WRITE) | STAGE_BIT(MOVE_FINISH)},
+    [MOVE_WRITE] = {"write", move_write,
+                    STAGE_BIT(MOVE_ALLOCATE) | STAGE_BIT(MOVE_OPEN) | STAGE_BIT(MOVE_INDEX) | STAGE_BIT(MOVE_FINISH)},
     [MOVE_INDEX] = {"index", move_index,
                     STAGE_BIT(MOVE_WRITE) | STAGE_BIT(MOVE_INDEX) | STAGE_BIT(MOVE_PAGE) | STAGE_BIT(MOVE_TRIM) |
                         STAGE_BIT(MOVE_FINISH)},

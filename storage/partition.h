@@ -76,6 +76,8 @@ struct partition {
     struct epoch_map epochs;
     struct producer_state producers;
     struct index index;  /* of the segment that contains moved_pos, fed up to there */
+    uint64_t allocated;  /* space known to be reserved in the file of the index builder's segment */
+    bool untrimmed;      /* the active segment's file may be longer than its bytes */
     struct move *move;   /* in flight */
     struct list waiters; /* partition_waiter */
     uint32_t readers;    /* reads in flight */

@@ -73,7 +73,7 @@ static int close_tails(struct task *t)
     if (store_fenced(s)) return CLOSE_QUIET;
     for (int n = 0; n < MOVES_MAX && c->next < partition_map_count(s->map);) {
         struct partition *p = partition_map_at(s->map, c->next++);
-        if (p == NULL || p->moved_pos == p->end_pos) continue;
+        if (p == NULL || (p->moved_pos == p->end_pos && !p->untrimmed)) continue;
         mover_copy_tail(s->mover, p, t);
         n++;
     }

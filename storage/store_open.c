@@ -325,8 +325,10 @@ static int open_serve(struct task *t)
     struct store *s = o->store;
     struct recovery *r = o->recovery;
     for (uint32_t i = 0; i < partition_map_count(s->map); i++) {
-        partition_map_at(s->map, i)->held = false;
-        partition_log_start_passed(partition_map_at(s->map, i));
+        struct partition *p = partition_map_at(s->map, i);
+        p->held = false;
+        p->untrimmed = r->groups > 0 && p->moved_pos > partition_active(p)->start; /* not a clean stop */
+        partition_log_start_passed(p);
     }
     STORE_LOG(s, LOG_INFO, "store.open", LOG_STR("directory", s->dir.s),
               LOG_UINT("partitions", partition_map_count(s->map)), LOG_UINT("groups", r->groups),

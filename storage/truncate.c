@@ -249,6 +249,7 @@ enum status partition_cut(struct partition *p, int64_t end, const struct truncat
         refs_clear(p);
         p->moved_pos = MIN(p->moved_pos, t->carry_pos);
         index_reset(&p->index, t->segment_base);
+        p->allocated = 0;
         enum status status = index_decode(&p->index, payload + TRUNCATE_PAYLOAD_BYTES, t->index_bytes);
         if (status == STATUS_OK && carried > 0)
             status = partition_carry(p, buf, buf_at + TRUNCATE_PAYLOAD_BYTES + t->index_bytes, t->carry_pos, carried,
