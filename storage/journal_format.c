@@ -158,7 +158,8 @@ enum status truncate_payload_decode(const uint8_t *in, uint32_t bytes, struct tr
         .fragment_bytes = load_le32(in + 28),
     };
     if (p.carry_pos > p.end_pos || p.fragment_bytes > p.end_pos - p.carry_pos) return STATUS_DAMAGED;
-    if (p.end_pos - p.carry_pos != (uint64_t)bytes - TRUNCATE_PAYLOAD_BYTES - p.index_bytes) return STATUS_DAMAGED;
+    uint32_t behind = bytes - TRUNCATE_PAYLOAD_BYTES;
+    if (p.index_bytes > behind || p.end_pos - p.carry_pos != behind - p.index_bytes) return STATUS_DAMAGED;
     *ret_payload = p;
     return STATUS_OK;
 }
