@@ -284,6 +284,13 @@ static int zero_file(int file)
     return fsync(file) == 0 ? 0 : errno;
 }
 
+/* On a ring a data sync is a hop to a kernel worker (20-30 us of CPU), which these rounds do not see: it must be
+ * clearly cheaper to be chosen. The median of a handful says neither. */
+bool probe_dsync_cheaper(uint32_t write_sync_ns, uint32_t write_dsync_ns, uint32_t rounds)
+{
+    return rounds >= PROBE_ROUNDS_TRUSTED && write_dsync_ns < (uint64_t)write_sync_ns * 13 / 10;
+}
+
 /* 0, or errno. */
 static int probe_flush(int file, struct probe_result *r)
 {
@@ -306,9 +313,7 @@ static int probe_flush(int file, struct probe_result *r)
     r->write_ns = median(ns[WAY_WRITE], round);
     r->write_sync_ns = median(ns[WAY_SYNC], round);
     r->write_dsync_ns = median(ns[WAY_DSYNC], round);
-    /* On a ring a data sync is a hop to a kernel worker (20-30 us of CPU), which these rounds do not see: it must be
-     * clearly cheaper to be chosen. */
-    r->dsync_cheaper = r->write_dsync_ns < r->write_sync_ns / 10 * 13;
+    r->dsync_cheaper = probe_dsync_cheaper(r->write_sync_ns, r->write_dsync_ns, round);
     return 0;
 }
 

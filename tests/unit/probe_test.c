@@ -87,7 +87,7 @@ static void test_healthy(void)
     ASSERT(p.kernel_major > 6 || (p.kernel_major == 6 && p.kernel_minor >= 1));
     ASSERT(p.rounds >= 3 && p.rounds <= 50);
     ASSERT(p.write_ns > 0 && p.write_sync_ns > 0 && p.write_dsync_ns > 0);
-    ASSERT_EQ(p.dsync_cheaper, p.write_dsync_ns < p.write_sync_ns);
+    ASSERT_EQ(p.dsync_cheaper, probe_dsync_cheaper(p.write_sync_ns, p.write_dsync_ns, p.rounds));
     ASSERT(p.dio_align >= 512 || p.dio_offset_align != 0);
     ASSERT(p.dio_align >= p.dio_mem_align && p.dio_align >= p.dio_offset_align);
     ASSERT(p.free_bytes > 0 && p.total_bytes >= p.free_bytes);
@@ -100,6 +100,15 @@ static void test_healthy(void)
     ASSERT(mentions(line, p.file_system));
     ASSERT(!mentions(line, "\n"));
     ASSERT_EQ(rmdir(dir), 0); /* empty again */
+}
+
+static void test_dsync_needs_proof(void)
+{
+    ASSERT(probe_dsync_cheaper(1000, 500, 50));
+    ASSERT(probe_dsync_cheaper(1000, 1299, PROBE_ROUNDS_TRUSTED)); /* a data sync costs a worker's hop besides */
+    ASSERT(!probe_dsync_cheaper(1000, 1300, 50));
+    ASSERT(!probe_dsync_cheaper(1000, 1, PROBE_ROUNDS_TRUSTED - 1)); /* a slow disk got too few rounds */
+    ASSERT(probe_dsync_cheaper(UINT32_MAX, UINT32_MAX, 50));
 }
 
 static void test_leftover_goes(void)
@@ -391,6 +400,7 @@ static void test_directories(void)
 }
 
 TEST_MAIN("probe", {"a healthy machine passes, nothing stays behind", test_healthy},
+          {"DSYNC is preferred on enough rounds only", test_dsync_needs_proof},
           {"a probe that crashed is cleaned up", test_leftover_goes}, {"old kernels are told so", test_kernel_versions},
           {"why there is no ring, in words", test_ring_sentences},
           {"a ring that is refused is a sentence", test_ring_refused},
