@@ -31,6 +31,7 @@ struct move {
     struct partition *p; /* NULL: this slot is free */
     struct task *parent; /* mover_copy_tail */
     bool copy;           /* a copy of the tail: moved_pos stays */
+    bool gave_up;        /* nothing was moved */
     bool closes;         /* the piece ends its segment */
     bool index_page;     /* a page is being written */
     bool index_written;  /* by this move */

@@ -146,7 +146,7 @@ static bool in_hurry(const struct store *s)
 void mover_turn(struct mover *mv)
 {
     struct store *s = mv->store;
-    if (list_empty(&s->unmoved) || store_fenced(s)) return;
+    if (list_empty(&s->unmoved) || store_fenced(s) || s->unmovable) return;
     bool hurry = in_hurry(s);
     unsigned looked = 0;
     list_each (n, &s->unmoved) {
@@ -220,10 +220,16 @@ static void again_fire(struct timer *timer)
     task_wake(&m->task);
 }
 
+/* Somebody waits for its end who must not wait for space: a clean stop, a truncation (A10). */
+static bool move_unwanted(const struct move *m)
+{
+    return m->p->store->closing || !list_empty(&m->p->truncations);
+}
+
 bool move_again(struct move *m, enum status status)
 {
     if (status != STATUS_NO_SPACE && status != STATUS_TOO_MANY_FILES && status != STATUS_NO_MEMORY) return false;
-    if (store_fenced(m->mover->store)) return false;
+    if (store_fenced(m->mover->store) || move_unwanted(m)) return false;
     m->again.fire = again_fire;
     env_timer_start(m->mover->store->env, &m->again, mono_add(m->mover->store->env->now, AGAIN_NS));
     return true;
@@ -231,6 +237,13 @@ bool move_again(struct move *m, enum status status)
 
 int move_failed(struct move *m, enum status status, const char *what)
 {
+    struct store *s = m->p->store;
+    m->gave_up = true;
+    bool passes = status == STATUS_NO_SPACE || status == STATUS_TOO_MANY_FILES || status == STATUS_NO_MEMORY;
+    if (passes && move_unwanted(m)) {
+        s->unmovable |= s->closing; /* the journal keeps the bytes */
+        return MOVE_FINISH;
+    }
     STORE_LOG(m->p->store, LOG_ERROR, "segment.failed", LOG_STR("topic", m->p->topic),
               LOG_INT("partition", m->p->number), LOG_STR("what", what), LOG_STATUS("status", status));
     journal_fail(m->mover->store->journal);
@@ -418,7 +431,8 @@ static int move_finish(struct task *t)
     m->index_written = false;
     file_use_end(&m->log);
     file_use_end(&m->index);
-    if (!store_fenced(s) && !m->copy) settle(m);
+    if (!store_fenced(s) && !m->copy && !m->gave_up) settle(m);
+    m->gave_up = false;
     if (m->names != NULL) mem_free(s->env->mem, MEM_LOG, m->names, m->names_bytes);
     m->names = NULL;
     m->p = NULL;

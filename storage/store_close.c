@@ -56,11 +56,20 @@ static int wait_a_little(struct closing *c, int next)
     return STAGE_WAIT(next);
 }
 
+/* No space: no pieces, no checkpoint. The next start replays the journal. */
+static int stop_as_it_is(struct closing *c)
+{
+    STORE_LOG(c->store, LOG_WARN, "stop.disk_full", LOG_STR("directory", c->store->dir.s),
+              LOG_STR("effect", "the next start replays the journal"));
+    return CLOSE_QUIET;
+}
+
 static int close_drain(struct task *t)
 {
     struct closing *c = container_of(t, struct closing, task);
     struct store *s = c->store;
     if (store_fenced(s)) return CLOSE_QUIET;
+    if (s->unmovable && list_empty(&s->journal->queue)) return stop_as_it_is(c);
     if (s->deletions > 0 || !list_empty(&s->journal->queue) || !mover_all_moved(s->mover))
         return wait_a_little(c, CLOSE_DRAIN);
     return CLOSE_TAILS;
@@ -71,6 +80,7 @@ static int close_tails(struct task *t)
     struct closing *c = container_of(t, struct closing, task);
     struct store *s = c->store;
     if (store_fenced(s)) return CLOSE_QUIET;
+    if (s->unmovable) return stop_as_it_is(c);
     for (int n = 0; n < MOVES_MAX && c->next < partition_map_count(s->map);) {
         struct partition *p = partition_map_at(s->map, c->next++);
         if (p == NULL || (p->moved_pos == p->end_pos && !p->untrimmed)) continue;

@@ -44,6 +44,7 @@ struct store {
     struct io_op space; /* asks for free space each second */
     struct mono_ns space_asked;
     bool low_space; /* below the reserve: appends are refused (rule A10) */
+    bool unmovable; /* clean stop on a full disk: the rest stays in the journal */
     bool closing;   /* clean stop has begun */
     bool serving;   /* recovery is over */
     bool growing;   /* a ring file is being made */
