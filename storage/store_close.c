@@ -124,6 +124,7 @@ static int close_quiet(struct task *t)
                 !trash_idle(s->trash);
     for (uint32_t i = 0; !busy && i < partition_map_count(s->map); i++) busy = partition_map_at(s->map, i)->readers > 0;
     if (busy) return wait_a_little(c, CLOSE_QUIET);
+    s->unmovable = true; /* no move begins any more */
     env_timer_stop(s->env, &s->tick);
     env_timer_stop(s->env, &s->journal->idle); /* a closing block now would be in flight when the journal goes */
     files_close_all(s->files, t);

@@ -61,6 +61,9 @@ static void an_ack_waits_for_earlier_flushes(void)
     ASSERT(disk_flush_clear(&d, 1, 3, b) && !disk_flush_clear(&d, 2, 3, c));
     disk_flush_oldest(&d, 1, 0);
     ASSERT(disk_flush_clear(&d, 2, 3, c));
+    disk_flush_oldest(&d, 2, a); /* its own older one in flight is no other's */
+    ASSERT(disk_flush_clear(&d, 2, 3, c));
+    disk_flush_oldest(&d, 2, 0);
     disk_flush_oldest(&d, DISK_SHARDS_MAX - 1, a); /* the last shard counts, one beyond the count does not */
     ASSERT(!disk_flush_clear(&d, 2, DISK_SHARDS_MAX, c));
     ASSERT(disk_flush_clear(&d, 2, DISK_SHARDS_MAX - 1, c));

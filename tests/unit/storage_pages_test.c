@@ -140,6 +140,19 @@ static void forged_numbers_are_refused(void)
     }
 }
 
+/* One file more than there is room for, each of them sound. */
+static void too_many_files_are_refused(void)
+{
+    struct control c = sample(RING_FILES_MAX), d;
+    uint8_t page[BLOCK_BYTES];
+    uint32_t version;
+    control_encode(page, &c);
+    store_le32(page + 60, RING_FILES_MAX + 1);
+    store_le64(page + 128 + 16 * RING_FILES_MAX + 8, 8 * BLOCK_BYTES);
+    seal(page);
+    ASSERT_EQ(control_decode(page, &d, &version), STATUS_DAMAGED);
+}
+
 static void directory_comes_back(void)
 {
     uint8_t page[BLOCK_BYTES];
@@ -153,4 +166,5 @@ static void directory_comes_back(void)
 TEST_MAIN("storage pages", {"a control page comes back", control_comes_back},
           {"a directory page comes back", directory_comes_back}, {"each flipped bit is seen", each_flipped_bit_is_seen},
           {"each cut is seen", each_cut_is_seen}, {"a newer version is named", a_newer_version_is_named},
-          {"forged numbers are refused", forged_numbers_are_refused})
+          {"forged numbers are refused", forged_numbers_are_refused},
+          {"too many files are refused", too_many_files_are_refused})
