@@ -11,8 +11,8 @@
  * sleep long (OVERFLOW_RETRY_NS in env_uring.c), since nobody tells it that there is room again.
  *
  * Why an eventfd and not IORING_OP_MSG_RING: a wake takes as long (p50 2.9 to 3.9 us either way), a sender spends less
- * in it (2.5 to 3.1 us against 2.9 to 3.8), and the worker, which has no ring, can write it too. tests/bench/wake_bench,
- * six runs of 20,000 in turn, Linux 6.18, 2 cores that were not quite idle.
+ * in it (2.5 to 3.1 us against 2.9 to 3.8), and the worker, which has no ring, can write it too.
+ * tests/bench/wake_bench, six runs of 20,000 in turn, Linux 6.18, 2 cores that were not quite idle.
  *
  * The rings use C11 atomics instead of ck_ring: its assembly is invisible to the thread sanitizer.
  *
