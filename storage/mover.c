@@ -146,7 +146,7 @@ static bool in_hurry(const struct store *s)
 void mover_turn(struct mover *mv)
 {
     struct store *s = mv->store;
-    if (list_empty(&s->unmoved) || store_fenced(s) || s->unmovable) return;
+    if (list_empty(&s->unmoved) || store_fenced(s) || s->unmovable || s->hold_moves) return;
     bool hurry = in_hurry(s);
     unsigned looked = 0;
     list_each (n, &s->unmoved) {

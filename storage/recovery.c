@@ -297,6 +297,7 @@ static int rec_done(struct task *t)
     struct recovery *r = container_of(t, struct recovery, task);
     for (int i = 0; i < 2; i++)
         if (r->tables[i] != NULL) buf_unref(&r->tables[i]);
+    r->store->hold_moves = false;
     r->done(r);
     return STAGE_DONE;
 }
@@ -344,5 +345,6 @@ void recovery_start(struct recovery *r, struct store *s)
     r->journal = s->journal;
     path_set(&r->dir, "%s/journal-%03u", s->dir.s, s->number);
     s->journal->dir = r->dir;
+    s->hold_moves = true;
     task_start(s->env->runner, &r->task, &recovery_flow, REC_STAT);
 }

@@ -46,6 +46,7 @@ struct recovery {
     struct journal *journal;
     struct path dir;
     struct path new_dir; /* while it is being made */
+    bool moved;          /* memory was short: bytes were moved during the replay (rule D8) */
     bool making, locked; /* locked: the file being made */
     void (*done)(struct recovery *r);
     enum status status;

@@ -167,6 +167,12 @@ static int take_group(struct recovery *r, const uint8_t *at)
     enum status status = replay_here(r, at);
     if (status == STATUS_NO_MEMORY)
         return recovery_fail(r, status, "%s: leat.memory.bytes is too small to replay the journal", r->dir.s);
+    if (status != STATUS_OK && r->moved)
+        return recovery_fail(
+            r, STATUS_NO_MEMORY,
+            "%s: leat.memory.bytes is too small to replay the journal in memory, and group %llu cuts what "
+            "was moved to make room: start with more memory; nothing was changed",
+            r->dir.s, (unsigned long long)r->next);
     if (status != STATUS_OK)
         return recovery_fail(r, STATUS_DAMAGED,
                              "%s: group %llu is sound but contradicts the checkpoint table; restore this directory "
@@ -233,16 +239,22 @@ int rec_quiet(struct task *t)
 {
     struct recovery *r = container_of(t, struct recovery, task);
     struct store *s = r->store;
-    list_each (n, &s->unmoved) {
-        struct partition *p = container_of(n, struct partition, in_unmoved);
-        if (p->resume.end_pos <= p->end_pos) p->durable_pos = p->end_pos;
+    bool full = memory_full(r);
+    s->hold_moves = !full; /* a move may pass a cut that comes later in the journal: only where memory demands it */
+    if (full) {
+        r->moved = true;
+        list_each (n, &s->unmoved) {
+            struct partition *p = container_of(n, struct partition, in_unmoved);
+            if (p->resume.end_pos <= p->end_pos) p->durable_pos = p->end_pos;
+        }
+        store_evict(s, UINT64_MAX);
     }
     if (store_fenced(s))
         return recovery_fail(r, STATUS_IO_ERROR, "%s: a write failed while the journal was replayed", r->dir.s);
-    store_evict(s, UINT64_MAX);
-    bool stuck = mover_idle(s->mover) && !mover_has_work(s->mover);
-    if (stuck || (mover_idle(s->mover) && !memory_full(r)))
+    if (mover_idle(s->mover) && (!full || !mover_has_work(s->mover))) {
+        s->hold_moves = true;
         return take_group(r, r->window->data + (r->at_pos - r->window_pos));
+    }
     r->again.fire = quiet_fire;
     env_timer_start(s->env, &r->again, mono_add(s->env->now, NS_PER_MS));
     return STAGE_WAIT(REC_QUIET);
