@@ -7,7 +7,6 @@
 #include "storage/files.h"
 
 #include "base/bytes.h"
-#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #define BUCKETS 4096u

@@ -5,7 +5,6 @@
 #include "base/bytes.h"
 #include "storage/store_impl.h"
 #include <stdlib.h>
-#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 struct partition_map {

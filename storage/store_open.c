@@ -18,7 +18,6 @@
 #include "base/bytes.h"
 #include <stdarg.h>
 #include <stdio.h>
-#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #define NAMES_BYTES (1u << 20)

@@ -15,6 +15,7 @@ mem* __mem* str* __str* bcmp __isoc99_sscanf __isoc23_* snprintf vsnprintf __snp
 qsort bsearch abort __assert_fail __stack_chk_fail __errno_location *__ctype_*_loc tolower toupper isalpha isdigit
 log log2 log10 exp exp2 pow sqrt floor ceil lround llround ldexp frexp ldexpl
 __asan_* __ubsan_* __tsan_* __sanitizer_* _GLOBAL_OFFSET_TABLE_ __tls_get_addr __gcov_* __emutls_* __popcount*2
+XXH3_64bits XXH3_64bits_withSeed XXH3_128bits*
 __mul*3 __div*3 __mod*3 __udiv*3 __umod*3 crc32_iscsi*
 """.split()
 
