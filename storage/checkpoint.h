@@ -27,7 +27,7 @@ struct table_writer {
     struct list waiting, telling; /* commit_waiters: those for the next checkpoint, those for the running one */
     struct io_op *syncs;
     struct file **synced;
-    uint32_t sync_count, sync_capacity, dir_count;
+    uint32_t sync_count;
     struct path *dirs;
     struct io_op op;
     struct transfer write;

@@ -4,22 +4,13 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
-#include "base/crc32c.h"
+#include "storage/sealed.h"
 
 #define FILES_AT       128u
 #define FILE_BYTES     16u
-#define CRC_AT         12u
 #define RING_MIN_BYTES (8u * BLOCK_BYTES)
 
 static_assert(FILES_AT + RING_FILES_MAX * FILE_BYTES <= BLOCK_BYTES, "the file list fits one page");
-
-static uint32_t page_crc(const uint8_t in[BLOCK_BYTES])
-{
-    static const uint8_t zero[4];
-    uint32_t crc = crc32c(0, in, CRC_AT);
-    crc = crc32c(crc, zero, sizeof zero);
-    return crc32c(crc, in + CRC_AT + 4, BLOCK_BYTES - CRC_AT - 4);
-}
 
 void control_encode(uint8_t out[BLOCK_BYTES], const struct control *c)
 {
@@ -41,7 +32,7 @@ void control_encode(uint8_t out[BLOCK_BYTES], const struct control *c)
         store_le32(out + FILES_AT + i * FILE_BYTES, c->files[i].number);
         store_le64(out + FILES_AT + i * FILE_BYTES + 8, c->files[i].bytes);
     }
-    store_le32(out + CRC_AT, page_crc(out));
+    store_le32(out + SEALED_CRC_AT, sealed_crc(out, BLOCK_BYTES));
 }
 
 enum status control_decode(const uint8_t in[BLOCK_BYTES], struct control *ret_control, uint32_t *ret_version)
@@ -49,7 +40,7 @@ enum status control_decode(const uint8_t in[BLOCK_BYTES], struct control *ret_co
     *ret_version = 0;
     if (load_le64(in) != CONTROL_MAGIC) return STATUS_FORMAT;
     *ret_version = load_le32(in + 8);
-    if (load_le32(in + CRC_AT) != page_crc(in)) return STATUS_DAMAGED;
+    if (load_le32(in + SEALED_CRC_AT) != sealed_crc(in, BLOCK_BYTES)) return STATUS_DAMAGED;
     if (*ret_version != CONTROL_VERSION) return STATUS_FORMAT;
     uint32_t count = load_le32(in + 60);
     if (count > RING_FILES_MAX) return STATUS_DAMAGED;

@@ -3,14 +3,7 @@
 #include "storage/directory_file.h"
 
 #include "base/bytes.h"
-#include "base/crc32c.h"
-
-static uint32_t page_crc(const uint8_t in[BLOCK_BYTES])
-{
-    static const uint8_t zero[4];
-    uint32_t crc = crc32c(crc32c(0, in, 12), zero, sizeof zero);
-    return crc32c(crc, in + 16, BLOCK_BYTES - 16);
-}
+#include "storage/sealed.h"
 
 void directory_file_encode(uint8_t out[BLOCK_BYTES], const struct directory_file *d)
 {
@@ -19,7 +12,7 @@ void directory_file_encode(uint8_t out[BLOCK_BYTES], const struct directory_file
     store_le32(out + 8, DIRECTORY_VERSION);
     memcpy(out + 16, d->id.b, sizeof d->id.b);
     store_le32(out + 32, d->journals);
-    store_le32(out + 12, page_crc(out));
+    store_le32(out + 12, sealed_crc(out, BLOCK_BYTES));
 }
 
 enum status directory_file_decode(const uint8_t in[BLOCK_BYTES], struct directory_file *ret_file, uint32_t *ret_version)
@@ -27,7 +20,7 @@ enum status directory_file_decode(const uint8_t in[BLOCK_BYTES], struct director
     *ret_version = 0;
     if (load_le64(in) != DIRECTORY_MAGIC) return STATUS_FORMAT;
     *ret_version = load_le32(in + 8);
-    if (load_le32(in + 12) != page_crc(in)) return STATUS_DAMAGED;
+    if (load_le32(in + 12) != sealed_crc(in, BLOCK_BYTES)) return STATUS_DAMAGED;
     if (*ret_version != DIRECTORY_VERSION) return STATUS_FORMAT;
     memcpy(ret_file->id.b, in + 16, sizeof ret_file->id.b);
     ret_file->journals = load_le32(in + 32);

@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/crc32c.h"
+#include "storage/sealed.h"
 
 #define PAGE_MAGIC        0x5844494c5441454cull /* "LEATLIDX" */
 #define PAGE_VERSION      1u
@@ -163,13 +164,6 @@ static bool entries_sane(const uint8_t *in, uint32_t count, bool empty)
     return true;
 }
 
-static uint32_t page_crc(const uint8_t page[BLOCK_BYTES])
-{
-    static const uint8_t zero[4];
-    uint32_t crc = crc32c(crc32c(0, page, 12), zero, sizeof zero);
-    return crc32c(crc, page + 16, BLOCK_BYTES - 16);
-}
-
 bool index_page(const struct index *x, uint8_t out[BLOCK_BYTES], uint32_t *ret_page)
 {
     uint32_t n = x->count;
@@ -184,7 +178,7 @@ bool index_page(const struct index *x, uint8_t out[BLOCK_BYTES], uint32_t *ret_p
     store_le32(out + 36, x->page);
     store_le64(out + 40, (uint64_t)x->segment_base);
     store_le32(out + 48, n);
-    store_le32(out + 12, page_crc(out));
+    store_le32(out + 12, sealed_crc(out, BLOCK_BYTES));
     *ret_page = x->page;
     return true;
 }
@@ -292,7 +286,7 @@ bool index_find_time(const struct index *x, int64_t ms, uint64_t *ret_block)
 enum status index_page_verify(const uint8_t page[BLOCK_BYTES], struct topic_id topic, int32_t partition,
                               int64_t segment_base, uint32_t number)
 {
-    if (load_le32(page + 12) != page_crc(page)) return STATUS_DAMAGED;
+    if (load_le32(page + 12) != sealed_crc(page, BLOCK_BYTES)) return STATUS_DAMAGED;
     if (load_le64(page) != PAGE_MAGIC || load_le32(page + 8) != PAGE_VERSION) return STATUS_FORMAT;
     uint32_t count = load_le32(page + 48);
     if (memcmp(page + 16, topic.b, sizeof topic.b) != 0 || load_le32(page + 32) != (uint32_t)partition ||

@@ -7,17 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
-#include "base/crc32c.h"
-
-#define OFFSET_HEADER_CRC 12
-
-static uint32_t header_crc(const uint8_t in[GROUP_HEADER_BYTES])
-{
-    uint8_t copy[GROUP_HEADER_BYTES];
-    memcpy(copy, in, sizeof copy);
-    store_le32(copy + OFFSET_HEADER_CRC, 0);
-    return crc32c(0, copy, sizeof copy);
-}
+#include "storage/sealed.h"
 
 void group_header_encode(uint8_t out[GROUP_HEADER_BYTES], struct group_header *h)
 {
@@ -35,8 +25,8 @@ void group_header_encode(uint8_t out[GROUP_HEADER_BYTES], struct group_header *h
     store_le32(out + 68, h->chain);
     store_le32(out + 72, h->entry_count);
     store_le64(out + 80, (uint64_t)h->wall_ms);
-    h->header_crc = header_crc(out);
-    store_le32(out + OFFSET_HEADER_CRC, h->header_crc);
+    h->header_crc = sealed_crc(out, GROUP_HEADER_BYTES);
+    store_le32(out + SEALED_CRC_AT, h->header_crc);
 }
 
 enum status group_header_decode(const uint8_t in[GROUP_HEADER_BYTES], struct group_header *ret_header)
@@ -52,10 +42,10 @@ enum status group_header_decode(const uint8_t in[GROUP_HEADER_BYTES], struct gro
         .chain = load_le32(in + 68),
         .entry_count = load_le32(in + 72),
         .wall_ms = (int64_t)load_le64(in + 80),
-        .header_crc = load_le32(in + OFFSET_HEADER_CRC),
+        .header_crc = load_le32(in + SEALED_CRC_AT),
     };
     memcpy(h.journal.b, in + 16, sizeof h.journal.b);
-    if (header_crc(in) != h.header_crc) return STATUS_DAMAGED;
+    if (sealed_crc(in, GROUP_HEADER_BYTES) != h.header_crc) return STATUS_DAMAGED;
     if (h.length == 0 || h.length % BLOCK_BYTES != 0) return STATUS_DAMAGED;
     uint64_t least =
         GROUP_HEADER_BYTES + (uint64_t)h.proof_count * PROOF_BYTES + (uint64_t)h.entry_count * ENTRY_HEADER_BYTES;

@@ -225,15 +225,6 @@ struct partition *store_find(struct store *s, struct topic_id id, int32_t number
     return partition_map_find(s->map, id, number);
 }
 
-struct partition *store_find_name(struct store *s, const char *topic, int32_t number)
-{
-    for (uint32_t i = 0; i < partition_map_count(s->map); i++) {
-        struct partition *p = partition_map_at(s->map, i);
-        if (p != NULL && p->number == number && strcmp(p->topic, topic) == 0) return p;
-    }
-    return NULL;
-}
-
 struct partition *store_next(struct store *s, const struct partition *cursor)
 {
     for (uint32_t i = 0; cursor != NULL && i < partition_map_count(s->map); i++)

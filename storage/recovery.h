@@ -98,7 +98,6 @@ int recovery_fail(struct recovery *r, enum status status, const char *format, ..
 #define RECOVERY_LOCK_WAIT_NS (10 * NS_PER_S)
 /* A lock that is held: waits a little and goes on with `stage`; after a while the start fails with a sentence. */
 int recovery_lock_again(struct recovery *r, enum status status, int stage);
-uint64_t recovery_file_bytes(const struct store_config *c);
 /* ring_scan.c */
 int rec_window(struct task *t);
 int rec_scan(struct task *t);

@@ -63,7 +63,6 @@ void store_close(struct store *s, struct store_close *op);
 
 /* Partitions. Names are topic names as Kafka allows them; identity is (topic id, partition number). */
 struct partition *store_find(struct store *s, struct topic_id id, int32_t number);
-struct partition *store_find_name(struct store *s, const char *topic, int32_t number);
 /* In the order of (topic name, number), for start-up listings. cursor starts NULL. */
 struct partition *store_next(struct store *s, const struct partition *cursor);
 

@@ -15,8 +15,6 @@ struct trash;
 struct rehome;
 struct recovery;
 
-#define STORE_FORMAT_VERSION 1
-
 struct store {
     struct env *env;
     struct disk *disk;

@@ -16,6 +16,7 @@
 #include "base/crc32c.h"
 #include "protocol/batch.h"
 #include "storage/store_impl.h"
+#include "storage/sealed.h"
 
 #define BODY_DROP_BYTES  32u
 #define BODY_FIXED_BYTES 176u
@@ -24,14 +25,6 @@
 #define OUT_FIRST_BYTES  4096u
 
 /* --- chunk header --- */
-
-static uint32_t header_crc(const uint8_t in[CHUNK_HEADER_BYTES])
-{
-    uint8_t copy[CHUNK_HEADER_BYTES];
-    memcpy(copy, in, sizeof copy);
-    store_le32(copy + 12, 0);
-    return crc32c(0, copy, sizeof copy);
-}
 
 void chunk_header_encode(uint8_t out[CHUNK_HEADER_BYTES], struct chunk_header *h)
 {
@@ -50,14 +43,14 @@ void chunk_header_encode(uint8_t out[CHUNK_HEADER_BYTES], struct chunk_header *h
     store_le64(out + 80, h->payload_bytes);
     store_le64(out + 88, h->creations);
     store_le32(out + 96, h->chain);
-    h->header_crc = header_crc(out);
+    h->header_crc = sealed_crc(out, CHUNK_HEADER_BYTES);
     store_le32(out + 12, h->header_crc);
 }
 
 enum status chunk_header_decode(const uint8_t in[CHUNK_HEADER_BYTES], struct chunk_header *ret_header)
 {
     if (load_le64(in) != TABLE_MAGIC || load_le32(in + 8) != TABLE_VERSION) return STATUS_FORMAT;
-    if (load_le32(in + 12) != header_crc(in)) return STATUS_DAMAGED;
+    if (load_le32(in + 12) != sealed_crc(in, CHUNK_HEADER_BYTES)) return STATUS_DAMAGED;
     struct chunk_header h = {
         .generation = load_le64(in + 32),
         .number = load_le32(in + 40),
