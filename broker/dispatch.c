@@ -5,7 +5,7 @@
 #include "broker/dispatch.h"
 #include "broker/api/api.h"
 
-static const struct api apis[] = {
+const struct api served_apis[] = {
     {API_PRODUCE, true, &produce_flow, NULL},
     {API_FETCH, false, &fetch_flow, fetch_hurry},
     {API_LIST_OFFSETS, false, &list_offsets_flow, NULL},
@@ -14,11 +14,12 @@ static const struct api apis[] = {
     {API_API_VERSIONS, false, &api_versions_flow, NULL},
     {API_INIT_PRODUCER_ID, false, &init_producer_id_flow, NULL},
 };
+const uint32_t served_api_count = sizeof served_apis / sizeof served_apis[0];
 
 static const struct api *find(int16_t key)
 {
-    for (size_t i = 0; i < sizeof apis / sizeof apis[0]; i++)
-        if (apis[i].key == key) return &apis[i];
+    for (uint32_t i = 0; i < served_api_count; i++)
+        if (served_apis[i].key == key) return &served_apis[i];
     return NULL;
 }
 

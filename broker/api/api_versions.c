@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /* ApiVersions: which keys and versions this broker speaks. One stage. A version that we do not know is answered in
  * version 0 with UNSUPPORTED_VERSION and our range of this API, so that the client can ask again (KIP-511). */
+#include "base/check.h"
 #include "broker/api/api.h"
+#include "broker/dispatch.h"
 #include "protocol/msg_api_versions.h"
 
-static void row(const struct api_info *a, struct api_versions_response_api *ret_row)
+static void row(int16_t key, struct api_versions_response_api *ret_row)
 {
+    const struct api_info *a = api_find(key);
+    CHECK(a != NULL);
     api_versions_response_api_init(ret_row);
     ret_row->api_key = a->key;
     ret_row->min_version = a->advertised_min;
@@ -17,22 +21,22 @@ static int answer(struct task *t)
     struct request *r = container_of(t, struct request, task);
     struct api_versions_response response;
     api_versions_response_init(&response);
-    struct api_versions_response_api *rows = request_zalloc(r, api_count * sizeof *rows);
+    struct api_versions_response_api *rows = request_zalloc(r, served_api_count * sizeof *rows);
     if (rows == NULL) {
         request_refuse(r, "no memory for its request");
         return STAGE_DONE;
     }
     response.api_keys = rows;
     if (!r->header.supported) {
-        row(r->header.api, &rows[0]);
+        row(API_API_VERSIONS, &rows[0]);
         response.api_keys_count = 1;
         response.error_code = KAFKA_UNSUPPORTED_VERSION;
         request_answer_as(r, 0, &response);
         return STAGE_DONE;
     }
     if (api_decode(r, sizeof(struct api_versions_request)) == NULL) return STAGE_DONE;
-    for (uint32_t i = 0; i < api_count; i++) row(&api_table[i], &rows[i]);
-    response.api_keys_count = (int32_t)api_count;
+    for (uint32_t i = 0; i < served_api_count; i++) row(served_apis[i].key, &rows[i]);
+    response.api_keys_count = (int32_t)served_api_count;
     request_answer(r, &response);
     return STAGE_DONE;
 }

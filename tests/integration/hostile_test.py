@@ -132,6 +132,16 @@ def newer_api_versions(broker):
     assert correlation == 5 and struct.unpack('>h', data[:2])[0] == 35, data
 
 
+def only_advertised_keys(broker):
+    """What ApiVersions does not name is not served, although it may well be decoded."""
+    data = Client(broker).send(frame(API_VERSIONS, 0, 1)).response()[1]
+    keys = [struct.unpack('>h', data[at:at + 2])[0] for at in range(6, len(data), 6)]
+    assert len(keys) == struct.unpack('>i', data[2:6])[0] and keys == sorted(set(keys)), keys
+    assert {PRODUCE, METADATA, API_VERSIONS} <= set(keys), keys
+    for key in set(range(128)) - set(keys):
+        assert Client(broker).send(frame(key, 1, 1)).is_closed(), key
+
+
 def half_closed(broker):
     client = Client(broker).send(frame(API_VERSIONS, 0, 1))
     client.s.shutdown(socket.SHUT_WR)
@@ -183,8 +193,8 @@ CASES = [
     closes('unsupported version', frame(METADATA, 99, 1)),
     closes('malformed body', frame(METADATA, 1, 1, struct.pack('>i', 0x7ffffff0))),
     closes('acks=0 refused', produce(1, 't', 0, b'garbage', acks=0)),
-    cut_frames, claimed_length, slow_bytes, newer_api_versions, half_closed, pipelined, mixed_order, refused_batches,
-    gone_in_the_middle,
+    cut_frames, claimed_length, slow_bytes, newer_api_versions, only_advertised_keys, half_closed, pipelined,
+    mixed_order, refused_batches, gone_in_the_middle,
 ]
 
 
