@@ -16,12 +16,22 @@ const struct api_info *api_find(int16_t key)
     return NULL;
 }
 
-enum status frame_size(const uint8_t prefix[FRAME_PREFIX_BYTES], uint32_t limit, uint32_t *ret_size)
+static enum status size_between(const uint8_t *prefix, uint32_t least, uint32_t limit, uint32_t *ret_size)
 {
     uint32_t size = load_be32(prefix);
-    if (size < FRAME_REQUEST_HEADER_MIN || size > (uint32_t)INT32_MAX || size > limit) return STATUS_INVALID;
+    if (size < least || size > (uint32_t)INT32_MAX || size > limit) return STATUS_INVALID;
     *ret_size = size;
     return STATUS_OK;
+}
+
+enum status frame_size(const uint8_t prefix[FRAME_PREFIX_BYTES], uint32_t limit, uint32_t *ret_size)
+{
+    return size_between(prefix, FRAME_REQUEST_HEADER_MIN, limit, ret_size);
+}
+
+enum status frame_size_of_response(const uint8_t prefix[FRAME_PREFIX_BYTES], uint32_t limit, uint32_t *ret_size)
+{
+    return size_between(prefix, FRAME_RESPONSE_HEADER_MIN, limit, ret_size);
 }
 
 enum status request_header_decode(struct cursor *c, struct request_header *ret_header)

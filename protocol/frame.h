@@ -8,8 +8,9 @@
 #include "protocol/cursor.h"
 #include "protocol/message.h"
 
-#define FRAME_PREFIX_BYTES       4u
-#define FRAME_REQUEST_HEADER_MIN 8u
+#define FRAME_PREFIX_BYTES        4u
+#define FRAME_REQUEST_HEADER_MIN  8u
+#define FRAME_RESPONSE_HEADER_MIN 4u
 
 struct request_header {
     int16_t api_key, api_version;
@@ -22,8 +23,10 @@ struct request_header {
                      * ApiVersions. Produce 0-2 are advertised and yet not enabled; InitProducerId 6 is decoded only */
 };
 
-/* INVALID: smaller than a request header or above limit. Called with the 4 bytes before anything is allocated. */
+/* INVALID: smaller than a header or above limit. Called with the 4 bytes before anything is allocated. */
 MUST_CHECK enum status frame_size(const uint8_t prefix[FRAME_PREFIX_BYTES], uint32_t limit, uint32_t *ret_size);
+MUST_CHECK enum status frame_size_of_response(const uint8_t prefix[FRAME_PREFIX_BYTES], uint32_t limit,
+                                              uint32_t *ret_size);
 /* TRUNCATED_INPUT, INVALID; leaves the cursor at the body. */
 MUST_CHECK enum status request_header_decode(struct cursor *c, struct request_header *ret_header);
 

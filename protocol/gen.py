@@ -35,6 +35,10 @@ def parse_range(text):
     return (low, MAX_VERSION if m[2] else int(m[3]) if m[3] else low)
 
 
+def flexible_from(text):
+    return parse_range(text)[0] if text != 'none' else MAX_VERSION
+
+
 def within(version, r):
     return r[0] <= version <= r[1]
 
@@ -89,8 +93,8 @@ class Message:
             raise SchemaError(f'{name}: nested deeper than {MAX_DEPTH}')
         for f in fields:
             if f.struct and not f.fields:
-                raise SchemaError(f'{name}.{f.name}: unknown type or empty struct "{f.type}"')
-            if f.struct:
+                f.sub = self._again(name, f)
+            elif f.struct:
                 f.sub = self._collect(f'{self.name}_{f.type}', f.fields, depth + 1)
             elif f.fields:
                 raise SchemaError(f'{name}.{f.name}: only a struct has fields')
@@ -102,6 +106,12 @@ class Message:
             raise SchemaError(f'{name}: two structs of one name')
         self.structs.append(s)
         return s
+
+    def _again(self, name, f):
+        for s in self.structs:
+            if s.name == f'{self.name}_{f.type}':
+                return s
+        raise SchemaError(f'{name}.{f.name}: no type "{f.type}" and no struct of that name above')
 
 
 class Api:
@@ -134,7 +144,7 @@ class Api:
     def _head(self, words):
         self.key, self.name, self.range = int(words[1]), words[2], parse_range(words[3])
         options = dict(zip(words[4::2], words[5::2]))
-        self.flexible = parse_range(options.pop('flexible'))[0]
+        self.flexible = flexible_from(options.pop('flexible'))
         self.advertise = parse_range(options.pop('advertise', words[3]))
         if options:
             raise SchemaError(f'unknown option {sorted(options)[0]}: use flexible or advertise')
@@ -499,6 +509,7 @@ def emit_public(w, m, api):
     w(f'enum status {n}_decode(struct cursor *c, struct arena *a, int16_t v, struct {n} *ret_r)')
     w('{')
     w(f'if (v < {low} || v > {high}) return STATUS_UNSUPPORTED_VERSION;')
+    w(f'c->field = "{n}"; /* a version may have no fields but tags */')
     w(f'struct {n} r;')
     w(f'{n}_read(c, a, v, &r);')
     w('if (c->error == STATUS_OK) *ret_r = r;')

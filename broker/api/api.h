@@ -23,6 +23,7 @@ enum kafka_error {
     KAFKA_INVALID_REQUEST = 42,
     KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53,
     KAFKA_FETCH_SESSION_ID_NOT_FOUND = 70,
+    KAFKA_REBOOTSTRAP_REQUIRED = 129,
 };
 
 extern const struct flow produce_flow, fetch_flow, list_offsets_flow, metadata_flow, find_coordinator_flow,

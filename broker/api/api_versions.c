@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* ApiVersions: which keys and versions this broker speaks. One stage. A version that we do not know is answered in
- * version 0 with UNSUPPORTED_VERSION and our range of this API, so that the client can ask again (KIP-511). */
+ * version 0 with UNSUPPORTED_VERSION and our range of this API, so that the client can ask again (KIP-511). A client
+ * that means to talk to another broker or cluster is sent back to its bootstrap list (KIP-1242). */
 #include "base/check.h"
 #include "broker/api/api.h"
 #include "broker/dispatch.h"
+#include "broker/shard.h"
 #include "protocol/msg_api_versions.h"
 
 static void row(int16_t key, struct api_versions_response_api *ret_row)
@@ -14,6 +16,14 @@ static void row(int16_t key, struct api_versions_response_api *ret_row)
     ret_row->api_key = a->key;
     ret_row->min_version = a->advertised_min;
     ret_row->max_version = a->advertised_max;
+}
+
+/* As Kafka: who names a cluster names a node of it too. */
+static bool misrouted(const struct broker *b, const struct api_versions_request *q)
+{
+    if (q->cluster_id.len < 0) return false;
+    struct str ours = {b->cluster_id, (int32_t)strlen(b->cluster_id)};
+    return !str_equal(q->cluster_id, ours) || q->node_id != b->config->node_id;
 }
 
 static int answer(struct task *t)
@@ -34,9 +44,14 @@ static int answer(struct task *t)
         request_answer_as(r, 0, &response);
         return STAGE_DONE;
     }
-    if (api_decode(r, sizeof(struct api_versions_request)) == NULL) return STAGE_DONE;
-    for (uint32_t i = 0; i < served_api_count; i++) row(served_apis[i].key, &rows[i]);
-    response.api_keys_count = (int32_t)served_api_count;
+    const struct api_versions_request *q = api_decode(r, sizeof *q);
+    if (q == NULL) return STAGE_DONE;
+    if (misrouted(r->shard->broker, q)) {
+        response.error_code = KAFKA_REBOOTSTRAP_REQUIRED;
+    } else {
+        for (uint32_t i = 0; i < served_api_count; i++) row(served_apis[i].key, &rows[i]);
+        response.api_keys_count = (int32_t)served_api_count;
+    }
     request_answer(r, &response);
     return STAGE_DONE;
 }

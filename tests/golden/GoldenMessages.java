@@ -13,8 +13,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.message.RequestHeaderData;
 import org.apache.kafka.common.message.ResponseHeaderData;
@@ -43,23 +45,26 @@ public class GoldenMessages {
         return name.replace("_", "").toLowerCase();
     }
 
-    // The fields that version v has: plain name -> may be null there.
-    static Map<String, Boolean> fields(Class<?> c, short v) throws Exception {
-        Map<String, Boolean> out = new HashMap<>();
+    // The fields that version v has: plain name -> its type there.
+    static Map<String, org.apache.kafka.common.protocol.types.Type> fields(Class<?> c, short v) throws Exception {
+        Map<String, org.apache.kafka.common.protocol.types.Type> out = new HashMap<>();
         for (BoundField f : ((Schema) c.getField("SCHEMA_" + v).get(null)).fields()) {
-            out.put(plain(f.def.name), f.def.type.isNullable());
+            out.put(plain(f.def.name), f.def.type);
             if (f.def.type instanceof TaggedFields)
-                ((TaggedFields) f.def.type).fields().values()
-                    .forEach(t -> out.put(plain(t.name), t.type.isNullable()));
+                ((TaggedFields) f.def.type).fields().values().forEach(t -> out.put(plain(t.name), t.type));
         }
         return out;
     }
 
-    static List<Field> members(Class<?> c) {
+    // Without those that only versions had which are gone: Kafka's classes keep them.
+    static List<Field> members(Class<?> c) throws Exception {
+        Set<String> known = new HashSet<>();
+        for (short v = c.getField("LOWEST_SUPPORTED_VERSION").getShort(null);
+             v <= c.getField("HIGHEST_SUPPORTED_VERSION").getShort(null); v++)
+            known.addAll(fields(c, v).keySet());
         List<Field> out = new ArrayList<>();
         for (Field f : c.getDeclaredFields()) {
-            boolean link = f.getName().equals("next") || f.getName().equals("prev");
-            if (Modifier.isStatic(f.getModifiers()) || link || f.getName().equals("_unknownTaggedFields")) continue;
+            if (Modifier.isStatic(f.getModifiers()) || !known.contains(plain(f.getName()))) continue;
             f.setAccessible(true);
             out.add(f);
         }
@@ -73,8 +78,10 @@ public class GoldenMessages {
     }
 
     @SuppressWarnings("unchecked")
-    static Object value(Field f, short v, int depth) throws Exception {
+    static Object value(Field f, Object old, boolean uint16, short v, int depth) throws Exception {
         Class<?> c = f.getType();
+        if (c == boolean.class) return !(Boolean) old; // a new object's value is the default
+        if (uint16) return next() * 257 + 0x8000;
         if (!Collection.class.isAssignableFrom(c)) return single(c, f.getName(), v, depth);
         Collection<Object> out = new ArrayList<>();
         if (c != List.class) out = (Collection<Object>) c.getConstructor().newInstance();
@@ -86,11 +93,13 @@ public class GoldenMessages {
     }
 
     static Object single(Class<?> c, String name, short v, int depth) throws Exception {
-        if (c == boolean.class) return !name.equals("allowAutoTopicCreation");
-        if (c == byte.class) return (byte) next();
-        if (c == short.class) return (short) (next() * 257);
+        if (c == byte.class || c == Byte.class) return (byte) next();
+        if (c == short.class || c == Short.class) return (short) (next() * 257);
         if (c == int.class || c == Integer.class) return next() * 0x01020304;
-        if (c == long.class) return next() * 0x0102030405060708L;
+        if (c == long.class || c == Long.class) return next() * 0x0102030405060708L;
+        if (c == double.class) return next() * 2.5 - 1.25; // never a whole number: those print differently
+        if (c == byte[].class) return new byte[next()];
+        if (c == ByteBuffer.class) return ByteBuffer.wrap(new byte[next()]);
         if (c == String.class) return name.substring(0, Math.min(6, name.length())) + next();
         if (c == Uuid.class) return new Uuid(next() * 0x0102030405060708L, -next());
         if (BaseRecords.class.isAssignableFrom(c)) return MemoryRecords.readableRecords(ByteBuffer.wrap(new byte[next()]));
@@ -100,11 +109,12 @@ public class GoldenMessages {
     }
 
     static void fill(Message m, short v, int depth) throws Exception {
-        Map<String, Boolean> has = fields(m.getClass(), v);
+        var has = fields(m.getClass(), v);
         for (Field f : members(m.getClass())) {
-            Boolean nullable = has.get(plain(f.getName()));
-            if (nullable == null) continue;
-            f.set(m, nulls && nullable ? null : value(f, v, depth));
+            var type = has.get(plain(f.getName()));
+            if (type == null) continue;
+            boolean uint16 = type.toString().equals("UINT16");
+            f.set(m, nulls && type.isNullable() ? null : value(f, f.get(m), uint16, v, depth));
         }
         if (!unknown) return;
         m.unknownTaggedFields().add(new RawTaggedField(90, new byte[0]));
@@ -115,6 +125,8 @@ public class GoldenMessages {
     static String show(Object o) throws Exception {
         if (o == null) return "null";
         if (o instanceof Boolean) return (Boolean) o ? "1" : "0";
+        if (o instanceof byte[]) return "<" + ((byte[]) o).length + " bytes>";
+        if (o instanceof ByteBuffer) return "<" + ((ByteBuffer) o).remaining() + " bytes>";
         if (o instanceof Number) return o.toString();
         if (o instanceof String) return "\"" + o + "\"";
         if (o instanceof Uuid)
@@ -169,39 +181,39 @@ public class GoldenMessages {
         return frame(key, request, m, v);
     }
 
-    static void corpus(Path dir, ApiKeys key, boolean request, short v, int variant, int index, byte[] frame)
-        throws Exception {
+    static void corpus(Path dir, ApiKeys key, boolean request, short v, int variant, byte[] frame) throws Exception {
         String name = String.format("%s_%s_%d_%s", plain(key.name), request ? "request" : "response", v, VARIANTS[variant]);
-        if (request) Files.write(dir.resolve("frame").resolve(name), frame);
-        // choice of message, choice of version, body: tests/fuzz/request_fuzz.c
+        if (request && v == create(key, true).highestSupportedVersion() && variant != 1) // with headers
+            Files.write(dir.resolve("frame").resolve(name), frame);
+        // key and direction, version, body: tests/fuzz/request_fuzz.c
         int header = 8;
         if (request) header += 6 + (variant == 1 ? 0 : 11) + (key.requestHeaderVersion(v) == 2 ? variant == 2 ? 6 : 1 : 0);
         else header += key.responseHeaderVersion(v) == 1 ? variant == 2 ? 6 : 1 : 0;
         ByteArrayOutputStream out = new ByteArrayOutputStream();
-        out.write(index * 2 + (request ? 0 : 1));
+        out.write(key.id | (request ? 0 : 0x80));
         out.write(v);
         out.write(frame, header, frame.length - header);
         Files.write(dir.resolve("request").resolve(name), out.toByteArray());
     }
 
-    // make DIR | corpus DIR, then per API: key:lowest:highest:flexible, ascending by key
+    // make DIR KEY... | corpus DIR KEY...
     public static void main(String[] args) throws Exception {
         Path dir = Path.of(args[1]);
         for (int a = 2; a < args.length; a++) {
-            String[] range = args[a].split(":");
-            ApiKeys key = ApiKeys.forId(Integer.parseInt(range[0]));
-            short low = Short.parseShort(range[1]), high = Short.parseShort(range[2]), flexible = Short.parseShort(range[3]);
+            ApiKeys key = ApiKeys.forId(Integer.parseInt(args[a]));
+            short low = key.oldestVersion(), high = key.messageType.highestSupportedVersion(true); // unstable ones too
             for (boolean request : new boolean[] {true, false}) {
                 ByteArrayOutputStream bin = new ByteArrayOutputStream();
                 StringBuilder text = new StringBuilder();
                 for (short v = low; v <= high; v++) {
-                    for (int variant = 0; variant < (v >= flexible ? 3 : 2); variant++) {
+                    boolean flexible = key.requestHeaderVersion(v) == 2;
+                    for (int variant = 0; variant < (flexible ? 3 : 2); variant++) {
                         byte[] frame = make(key, request, v, variant, text);
                         bin.write(v);
                         bin.write(variant);
                         bin.write(frame);
-                        boolean chosen = v == high || variant == 0 && (v == low || v == flexible);
-                        if (args[0].equals("corpus") && chosen) corpus(dir, key, request, v, variant, a - 2, frame);
+                        boolean chosen = v == high && variant == 0 || request && (v == high || v == low && variant == 0);
+                        if (args[0].equals("corpus") && chosen) corpus(dir, key, request, v, variant, frame);
                     }
                 }
                 if (!args[0].equals("make")) continue;

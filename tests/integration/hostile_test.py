@@ -142,6 +142,25 @@ def only_advertised_keys(broker):
         assert Client(broker).send(frame(key, 1, 1)).is_closed(), key
 
 
+def compact(s):
+    return bytes([len(s) + 1]) + s
+
+
+def misrouted(broker):
+    """KIP-1242: a client that names this broker is served, one that means another node or cluster is sent back."""
+    metadata = Client(broker).send(frame(METADATA, 2, 1, struct.pack('>i', 0))).response()[1]
+    at = 4 + 4 + 2 + len('127.0.0.1') + 4 + 2  # one broker: id, host, port, null rack
+    assert struct.unpack('>i', metadata[:4])[0] == 1 and metadata[at - 2:at] == b'\xff\xff', metadata
+    cluster = metadata[at + 2:at + 2 + 22]
+    node = struct.unpack('>i', metadata[4:8])[0]
+    for name, number, error in [(b'\0', -1, 0), (b'\0', node + 1, 0), (compact(cluster), node, 0),
+                                (compact(cluster), node + 1, 129), (compact(cluster), -1, 129),
+                                (compact(b'other'), node, 129)]:
+        body = b'\0' + compact(b'test') + compact(b'1') + name + struct.pack('>i', number) + b'\0'
+        _, data = Client(broker).send(frame(API_VERSIONS, 5, 1, body)).response()
+        assert struct.unpack('>h', data[:2])[0] == error and (data[2] > 1) == (error == 0), (name, number, data)
+
+
 def half_closed(broker):
     client = Client(broker).send(frame(API_VERSIONS, 0, 1))
     client.s.shutdown(socket.SHUT_WR)
@@ -193,8 +212,8 @@ CASES = [
     closes('unsupported version', frame(METADATA, 99, 1)),
     closes('malformed body', frame(METADATA, 1, 1, struct.pack('>i', 0x7ffffff0))),
     closes('acks=0 refused', produce(1, 't', 0, b'garbage', acks=0)),
-    cut_frames, claimed_length, slow_bytes, newer_api_versions, only_advertised_keys, half_closed, pipelined,
-    mixed_order, refused_batches, gone_in_the_middle,
+    cut_frames, claimed_length, slow_bytes, newer_api_versions, only_advertised_keys, misrouted, half_closed,
+    pipelined, mixed_order, refused_batches, gone_in_the_middle,
 ]
 
 

@@ -64,7 +64,7 @@ def compare(where, ours, theirs, valid, common):
         base = 'array' if array else 'struct' if struct else kind
         same(at, 'default', default(base, f.default or ''), default(base, j.get('default', '')))
         if struct:
-            compare(at, f.fields, j.get('fields') or common[kind], valid, common)
+            compare(at, f.sub.fields, j.get('fields') or common[kind], valid, common)
 
 
 def main():
@@ -82,7 +82,7 @@ def main():
                 same(m.name, 'key', api.key, j['apiKey'])
                 valid = gen.parse_range(j['validVersions'])
                 same(m.name, 'versions', api.range, valid)
-                same(m.name, 'flexible from', api.flexible, gen.parse_range(j['flexibleVersions'])[0])
+                same(m.name, 'flexible from', api.flexible, gen.flexible_from(j['flexibleVersions']))
                 if m.kind == 'request':
                     unstable = 1 if j.get('latestVersionUnstable') else 0
                     same(m.name, 'advertised maximum', api.advertise[1], valid[1] - unstable)

@@ -55,6 +55,11 @@ int16_t fill_int16(struct filler *f)
     return (int16_t)spread(f, 2);
 }
 
+uint16_t fill_uint16(struct filler *f)
+{
+    return (uint16_t)spread(f, 2);
+}
+
 int32_t fill_int32(struct filler *f)
 {
     return (int32_t)spread(f, 4);
@@ -63,6 +68,11 @@ int32_t fill_int32(struct filler *f)
 int64_t fill_int64(struct filler *f)
 {
     return spread(f, 8);
+}
+
+double fill_float64(struct filler *f)
+{
+    return (double)fill_int32(f) / 256;
 }
 
 struct uuid fill_uuid(struct filler *f)
@@ -86,6 +96,14 @@ struct str fill_string(struct filler *f, bool nullable)
     if (fill_null(f, nullable)) return STR_NULL;
     struct str v;
     v.data = (const char *)blob(f, &v.len);
+    return v;
+}
+
+struct bytes fill_bytes(struct filler *f, bool nullable)
+{
+    if (fill_null(f, nullable)) return BYTES_NULL;
+    struct bytes v;
+    v.data = blob(f, &v.len);
     return v;
 }
 

@@ -134,7 +134,8 @@ static void check_file(const struct api_info *api, bool request)
         s.version = (uint8_t)data[at];
         s.variant = (enum variant)(uint8_t)data[at + 1];
         s.frame = (const uint8_t *)data + at + 2;
-        ASSERT_EQ(frame_size(s.frame, (uint32_t)(len - at - 2 - FRAME_PREFIX_BYTES), &s.size), STATUS_OK);
+        uint32_t left = (uint32_t)(len - at - 2 - FRAME_PREFIX_BYTES);
+        ASSERT_EQ((request ? frame_size : frame_size_of_response)(s.frame, left, &s.size), STATUS_OK);
         s.size += FRAME_PREFIX_BYTES;
         s.text_len = strcspn(s.text, "\n");
         ASSERT_EQ(s.version, next);
