@@ -17,7 +17,6 @@
  * Arrays and strings inside objects live as long as the object. Strings are NUL-terminated as well, len says the bytes.
  */
 #pragma once
-#include "base/list.h"
 #include "base/mem.h"
 #include "replication/record.h"
 #include "replication/topic_index.h"
@@ -31,7 +30,6 @@ struct image_partition {
     int32_t leader_epoch, partition_epoch;
     struct ids replicas, isr, elr, last_known_elr;
     struct uuids directories; /* count 0, or one for each replica */
-    uint32_t refs, bytes;     /* the image's */
 };
 
 struct image_config {
@@ -43,7 +41,6 @@ struct image_configs { /* of one resource, sorted by key (bytes) */
     struct str name; /* of the resource */
     uint32_t count;
     const struct image_config *entries;
-    uint32_t refs, bytes; /* the image's */
 };
 /* NULL: not set there. c may be NULL. */
 const struct image_config *image_configs_find(const struct image_configs *c, struct str key);
@@ -55,7 +52,6 @@ struct image_topic {
     const struct image_partition *const *partitions; /* by number; none is NULL */
     const struct image_configs *configs;             /* overrides; NULL: none */
     uint64_t index;                                  /* of the entry that made this object */
-    uint32_t bytes;                                  /* the image's */
 };
 static inline struct topic_id image_topic_id(const struct image_topic *t)
 {
@@ -79,7 +75,6 @@ struct image_broker {
     struct uuids directories;
     uint32_t listener_count, feature_count;
     bool fenced, shutting_down;
-    uint32_t refs, bytes; /* the image's */
 };
 
 struct image_brokers { /* all registered ones, by id */
@@ -93,7 +88,6 @@ struct image_quota {
     uint32_t entity_count;
     struct str key;
     double value;
-    uint32_t refs, bytes; /* the image's */
 };
 
 struct image_settings { /* of everything but topics: brokers, groups, ... and quotas */
@@ -115,7 +109,6 @@ struct image_features { /* finalized, by name */
     uint32_t count;
     const struct image_feature *features;
     uint64_t epoch; /* index of the entry that changed them last: Kafka's finalized features epoch */
-    uint32_t bytes; /* the image's */
 };
 
 /* --- the image --- */
@@ -137,8 +130,6 @@ struct image_delta {
     const struct image_brokers *old_brokers, *new_brokers;
     const struct image_settings *old_settings, *new_settings;
     const struct image_features *old_features, *new_features;
-    struct list_node in_image; /* the image's */
-    uint32_t room;
 };
 
 /* The batch of entry `index` (above the image's index). Whole or not at all:

@@ -29,7 +29,7 @@ uint32_t topic_index_count(const struct topic_index *x);
 /* The first topic whose name is above `after` (null: the first of all); NULL: none. For loops that are interrupted. */
 const struct image_topic *topic_index_after(const struct topic_index *x, struct str after);
 
-/* A walk in name order; valid until the next change. */
+/* A walk in name order; valid until the next insertion or removal (replacing is fine). */
 struct topic_cursor {
     const struct topic_index *index;
     uint32_t block, at;
