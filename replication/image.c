@@ -5,6 +5,8 @@
  * index, and the pair is noted in the delta; lists are copied once. At the end drafts become objects and the old ones
  * pass to the delta. Any failure undoes the noted pairs backwards, so the image is what it was.
  * Failure modes: INVALID (image_records.c says why), NO_MEMORY. */
+#include "replication/image.h"
+
 #include "replication/image_impl.h"
 
 #include "base/bytes.h"
