@@ -101,7 +101,7 @@ void metalog_open(struct env *e, const struct metalog_config *c, struct metalog_
  * BUSY            too many under way, or no memory: nothing was done
  * BATCH_TOO_LARGE above METALOG_ENTRY_BYTES_MAX
  * FENCED          the metalog has failed: it may or may not be in the log
- * CANCELED        closed: the same
+ * CANCELED        closed, or another leader's snapshot took its place: the same
  * A submit whose leader has lost its place ends when its outcome is known, which may take as long as there is no
  * leader.
  */
@@ -110,6 +110,8 @@ struct metalog_submit {
     enum status status;
     uint64_t index, term; /* on OK */
     struct list_node in_metalog;
+    void *data; /* the metalog's, as is in_metalog */
+    uint32_t size;
 };
 void metalog_submit(struct metalog *m, const void *data, uint32_t size, struct metalog_submit *op);
 
