@@ -282,6 +282,11 @@ const char *config_string(const struct config *c, const char *name)
     return e->text;
 }
 
+const char *config_text(const struct config *c, const char *name)
+{
+    return need(c, name)->text;
+}
+
 bool config_list_next(const struct config *c, const char *name, size_t *pos, const char **ret_item, size_t *ret_size)
 {
     const struct entry *e = need_value(c, name);
@@ -292,6 +297,12 @@ bool config_list_next(const struct config *c, const char *name, size_t *pos, con
 bool config_is_set(const struct config *c, const char *name)
 {
     return need(c, name)->text != NULL;
+}
+
+bool config_is_given(const struct config *c, const char *name)
+{
+    const struct entry *e = need(c, name);
+    return e->text != NULL && e->rank != CONFIG_FROM_DEFAULT;
 }
 
 void config_source(const struct config *c, const char *name, char *ret_text, size_t size)

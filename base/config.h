@@ -28,6 +28,7 @@ enum config_type {
 
 enum config_flags {
     CONFIG_IGNORED = 1 << 0, /* accepted for compatibility and checked, but without meaning here */
+    CONFIG_DYNAMIC = 1 << 1, /* may change while the process runs; for the layer above */
 };
 
 struct config_key {   /* static const, lives for ever */
@@ -47,6 +48,18 @@ struct config_key {   /* static const, lives for ever */
 struct config_error {
     char text[512];
 };
+
+struct config_value {
+    int64_t number; /* INT, BYTES, BOOL (0 or 1); LIST: number of items */
+    double real;    /* DOUBLE */
+};
+
+/* One value against its key, without a struct config: a setting that comes by a request. Blanks around the text are the
+ * caller's. INVALID: the error names key, value and what would be right. */
+enum status config_check(const struct config_key *k, const char *text, size_t size, struct config_value *ret_value,
+                         struct config_error *ret_error) MUST_CHECK;
+/* Walks the items of a list's text, blanks around them dropped; *pos starts at 0, false at the end. */
+bool config_list_item(const char *text, size_t size, size_t *pos, const char **ret_item, size_t *ret_size);
 
 struct config;
 
@@ -68,10 +81,12 @@ int64_t config_int(const struct config *c, const char *name);        /* INT and 
 bool config_bool(const struct config *c, const char *name);          /* BOOL */
 double config_double(const struct config *c, const char *name);      /* DOUBLE */
 const char *config_string(const struct config *c, const char *name); /* STRING, ENUM, LIST; NUL-terminated; borrowed */
+const char *config_text(const struct config *c, const char *name);   /* any type, as it was written; NULL: not set */
 /* Walks a list: *pos starts at 0; false at the end. The item is borrowed and not NUL-terminated. */
 bool config_list_next(const struct config *c, const char *name, size_t *pos, const char **ret_item, size_t *ret_size);
 
-bool config_is_set(const struct config *c, const char *name); /* has a value, default included */
+bool config_is_set(const struct config *c, const char *name);   /* has a value, default included */
+bool config_is_given(const struct config *c, const char *name); /* has a value from some source but the default */
 /* "default", "server.properties:12", "environment", "option" */
 void config_source(const struct config *c, const char *name, char *ret_text, size_t size);
 /* Calls fn for each key with CONFIG_IGNORED that some source has set: for one warning each. */

@@ -11,11 +11,6 @@ struct config_place {
     uint32_t line;    /* from 1; files only */
 };
 
-struct config_value {
-    int64_t number; /* INT, BYTES, BOOL; LIST: number of items */
-    double real;    /* DOUBLE */
-};
-
 struct config_scratch { /* both NUL-terminated; no NUL inside */
     char key[CONFIG_KEY_MAX + 1];
     char value[CONFIG_VALUE_MAX + 1];
@@ -29,7 +24,6 @@ void config_fail(const struct config_place *at, struct config_error *ret_error, 
 /* text: blanks around it are gone. STATUS_INVALID with an error that names key, value and what would be right. */
 enum status config_value_parse(const struct config_key *k, const char *text, size_t size, const struct config_place *at,
                                struct config_value *ret_value, struct config_error *ret_error) MUST_CHECK;
-bool config_list_item(const char *text, size_t size, size_t *pos, const char **ret_item, size_t *ret_size);
 
 struct properties { /* a walk through a properties text */
     const char *file, *at, *end;

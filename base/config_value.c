@@ -143,20 +143,39 @@ static const char *const wanted[] = {
     [CONFIG_ENUM] = "one of",
 };
 
-enum status config_value_parse(const struct config_key *k, const char *text, size_t size, const struct config_place *at,
-                               struct config_value *ret_value, struct config_error *ret_error)
+static bool fits(const struct config_key *k, const char *text, size_t size, struct config_value *ret_value)
 {
     struct config_value v = {0};
     double measure = 0;
-    if (size <= CONFIG_VALUE_MAX && parse(k, text, size, &v, &measure) && in_limits(k, &v, measure)) {
-        *ret_value = v;
-        return STATUS_OK;
-    }
+    if (size > CONFIG_VALUE_MAX || !parse(k, text, size, &v, &measure) || !in_limits(k, &v, measure)) return false;
+    *ret_value = v;
+    return true;
+}
+
+static void say_wanted(const struct config_key *k, const char *text, size_t size, char *out, size_t out_size)
+{
     char limits[96] = "";
     if (k->type == CONFIG_ENUM)
         snprintf(limits, sizeof limits, " %s", k->choices);
     else if (k->min != 0 || k->max != 0)
         snprintf(limits, sizeof limits, " from %lld to %lld", (long long)k->min, (long long)k->max);
-    config_fail(at, ret_error, "%s: '%.*s' is not %s%s", k->name, (int)MIN(size, 64u), text, wanted[k->type], limits);
+    snprintf(out, out_size, "%s: '%.*s' is not %s%s", k->name, (int)MIN(size, 64u), text, wanted[k->type], limits);
+}
+
+enum status config_check(const struct config_key *k, const char *text, size_t size, struct config_value *ret_value,
+                         struct config_error *ret_error)
+{
+    if (fits(k, text, size, ret_value)) return STATUS_OK;
+    say_wanted(k, text, size, ret_error->text, sizeof ret_error->text);
+    return STATUS_INVALID;
+}
+
+enum status config_value_parse(const struct config_key *k, const char *text, size_t size, const struct config_place *at,
+                               struct config_value *ret_value, struct config_error *ret_error)
+{
+    char text_out[512];
+    if (fits(k, text, size, ret_value)) return STATUS_OK;
+    say_wanted(k, text, size, text_out, sizeof text_out);
+    config_fail(at, ret_error, "%s", text_out);
     return STATUS_INVALID;
 }

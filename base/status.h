@@ -49,6 +49,9 @@
     X(SEQUENCE_DUPLICATE, "duplicate sequence number", 46, false)                                                      \
     X(PRODUCER_FENCED, "producer epoch is older than the current one", 47, false)                                      \
     X(UNKNOWN_PRODUCER, "unknown producer id", 59, false)                                                              \
+    X(FETCH_SESSION_NOT_FOUND, "fetch session not found", 70, true)                                                    \
+    X(FETCH_SESSION_EPOCH, "fetch session epoch out of order", 71, true)                                               \
+    X(FETCH_SESSION_TOPIC_ID, "fetch session mixes topic names and ids", 106, true)                                    \
     X(EPOCH_FENCED, "leader epoch is older than the current one", 74, true)                                            \
     X(EPOCH_UNKNOWN, "leader epoch is newer than the current one", 75, true)                                           \
     X(UNSUPPORTED_CODEC, "unsupported compression type", 76, false)                                                    \
