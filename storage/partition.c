@@ -180,6 +180,22 @@ void partition_wait_cancel(struct partition_waiter *w)
 
 /* --- accessors --- */
 
+uint64_t partition_size_bytes(const struct partition *p)
+{
+    return p->end_pos - p->segments[0].start;
+}
+
+void partition_set_user(struct partition *p, struct partition_user *user)
+{
+    CHECK((p->user == NULL) != (user == NULL));
+    p->user = user;
+}
+
+struct partition_user *partition_user(const struct partition *p)
+{
+    return p->user;
+}
+
 const char *partition_topic(const struct partition *p)
 {
     return p->topic;

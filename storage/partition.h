@@ -54,6 +54,7 @@ struct partition {
     struct list_node in_dirs;    /* store->dirty_dirs: the directory wants a sync */
     struct list_node in_graves;  /* store->graves: its deletion was replayed */
     struct store *store;
+    struct partition_user *user;
     char *topic; /* NUL-terminated */
     struct topic_id id;
     int32_t number, epoch;

@@ -133,10 +133,18 @@ static void store_turn(struct turn_hook *h)
     trash_turn(s->trash);
 }
 
+void store_space(const struct store *s, uint64_t *ret_total_bytes, uint64_t *ret_free_bytes)
+{
+    *ret_total_bytes = s->space_total;
+    *ret_free_bytes = s->space_free;
+}
+
 static void space_answered(struct io_op *op)
 {
     struct store *s = container_of(op, struct store, space);
     if (op->status != STATUS_OK) return;
+    s->space_total = op->total_bytes;
+    s->space_free = (uint64_t)op->result;
     bool low = (uint64_t)op->result < s->config.reserve_bytes;
     if (low != s->low_space)
         STORE_LOG(s, low ? LOG_WARN : LOG_INFO, low ? "disk.low" : "disk.room", LOG_STR("directory", s->dir.s),

@@ -16,6 +16,10 @@
 struct log;
 struct store;
 struct partition;
+/* What the layer above keeps with a partition: embedded in its own struct there, found by container_of. */
+struct partition_user {
+    char unused; /* a C struct has a member */
+};
 struct disk; /* what all shards share of one log directory: the fence word (disk.h) */
 
 struct store_config {
@@ -48,6 +52,9 @@ struct store_open {
     char error[512];     /* what, where, what to do */
 };
 void store_open(struct env *e, struct disk *disk, const struct store_config *c, struct store_open *op);
+
+/* The file system of the log directory, as last asked (each second); 0, 0: not yet. */
+void store_space(const struct store *s, uint64_t *ret_total_bytes, uint64_t *ret_free_bytes);
 
 /* Which shard owns a partition. */
 uint32_t partition_shard(struct topic_id id, int32_t number, uint32_t shard_count);
@@ -90,6 +97,9 @@ int64_t partition_log_start(const struct partition *p);
 int64_t partition_high_watermark(const struct partition *p); /* exclusive; reads stop here */
 int64_t partition_log_end(const struct partition *p);        /* exclusive; accepted so far */
 int32_t partition_epoch(const struct partition *p);          /* current leader epoch */
+uint64_t partition_size_bytes(const struct partition *p);    /* of the log, in files or still in the journal */
+void partition_set_user(struct partition *p, struct partition_user *user); /* NULL when it goes */
+struct partition_user *partition_user(const struct partition *p);          /* NULL: none */
 /* STATUS_OK; FENCED; DAMAGED while a damaged range is not accepted (reads of other ranges go on). */
 enum status partition_status(const struct partition *p);
 

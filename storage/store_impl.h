@@ -41,12 +41,13 @@ struct store {
     struct turn_hook hook;
     struct io_op space; /* asks for free space each second */
     struct mono_ns space_asked;
-    bool low_space;  /* below the reserve: appends are refused (rule A10) */
-    bool hold_moves; /* the journal is being replayed */
-    bool unmovable;  /* clean stop on a full disk: the rest stays in the journal */
-    bool closing;    /* clean stop has begun */
-    bool serving;    /* recovery is over */
-    bool growing;    /* a ring file is being made */
+    uint64_t space_total, space_free; /* its last answer */
+    bool low_space;                   /* below the reserve: appends are refused (rule A10) */
+    bool hold_moves;                  /* the journal is being replayed */
+    bool unmovable;                   /* clean stop on a full disk: the rest stays in the journal */
+    bool closing;                     /* clean stop has begun */
+    bool serving;                     /* recovery is over */
+    bool growing;                     /* a ring file is being made */
     bool recovered;
     bool settled;            /* every shard has replayed and buried: directories of other partitions may be judged */
     struct opening *opening; /* while it is being opened */
