@@ -22,3 +22,6 @@ static inline bool uuid_is_zero(struct uuid a)
 {
     return uuid_equal(a, (struct uuid){0});
 }
+
+#define UUID_TEXT_SIZE 23 /* with the NUL */
+void uuid_text(struct uuid id, char ret_text[UUID_TEXT_SIZE]);
