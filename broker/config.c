@@ -3,7 +3,9 @@
  * from file, environment and options by the table; broker_config_read checks what a table cannot say (addresses,
  * topics) and copies. Failure modes: each wrong value is one sentence that names key and value. */
 #include "broker/config.h"
+#include "base/bytes.h"
 #include "base/check.h"
+#include "broker/wanted_topics.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,52 +13,92 @@
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
 
+/* With the header, proofs and one group of 4 MiB a batch of this size just fits the smallest ring file (storage). */
+#define BATCH_MAX_BYTES (11 * MIB)
+
 /* clang-format off */
 #define IGNORED(name_) {.name = name_, .type = CONFIG_STRING, .doc = "no meaning here (yet)", .flags = CONFIG_IGNORED}
+/* The synonym of a topic setting: checked by that one's row (topic_config.c), may change while the broker runs. */
+#define OF_TOPICS(name_, type_, min_, max_, choices_) \
+    {name_, type_, NULL, min_, max_, choices_, "default of the topic setting of that meaning", CONFIG_DYNAMIC}
 const struct config_key broker_keys[] = {
     {"listeners", CONFIG_LIST, "PLAINTEXT://:9092", 1, 16, NULL, "PLAINTEXT://host:port; no host: all interfaces", 0},
     {"advertised.listeners", CONFIG_LIST, NULL, 1, 16, NULL, "what clients are told; default: listeners", 0},
     {"node.id", CONFIG_INT, "0", 0, INT32_MAX, NULL, "id of this broker", 0},
+    {"broker.rack", CONFIG_STRING, NULL, 0, 255, NULL, "where this broker stands, for placing replicas", 0},
     {"log.dirs", CONFIG_LIST, "leat-data", 1, 16, NULL, "the log directory; made if missing", 0},
-    {"message.max.bytes", CONFIG_BYTES, "1048588", 61, 256 * MIB, NULL, "largest record batch", 0},
-    {"log.segment.bytes", CONFIG_BYTES, "1073741824", 14, INT32_MAX, NULL, "size at which a segment rolls", 0},
-    {"log.roll.ms", CONFIG_INT, "604800000", 1, INT64_MAX / 1000000, NULL, "age at which a segment rolls", 0},
-    {"log.message.timestamp.type", CONFIG_ENUM, "CreateTime", 0, 0, "CreateTime|LogAppendTime", "whose clock", 0},
-    {"log.message.timestamp.before.max.ms", CONFIG_INT, "9223372036854775807", 0, INT64_MAX, NULL, "oldest time", 0},
-    {"log.message.timestamp.after.max.ms", CONFIG_INT, "3600000", 0, INT64_MAX, NULL, "newest time", 0},
     {"socket.request.max.bytes", CONFIG_BYTES, "104857600", 1024, INT32_MAX, NULL, "largest request", 0},
-    {"num.partitions", CONFIG_INT, "1", 1, TOPIC_PARTITIONS_MAX, NULL, "of a topic that does not say it", 0},
+    {"num.partitions", CONFIG_INT, "1", 1, 10000, NULL, "of a topic that does not say it", 0},
+    {"default.replication.factor", CONFIG_INT, "1", 1, 64, NULL, "of a topic that does not say it", 0},
+    {"auto.create.topics.enable", CONFIG_BOOL, "true", 0, 0, NULL, "make topics that clients ask for", 0},
     {"connections.max.idle.ms", CONFIG_INT, "600000", 1, INT64_MAX / 1000000, NULL, "silent ones are closed", 0},
     {"max.connections", CONFIG_INT, "20000", 1, INT32_MAX, NULL, "of this broker", 0},
     {"fetch.max.bytes", CONFIG_BYTES, "57671680", 1024, INT32_MAX, NULL, "largest answer to a fetch", 0},
+    {"max.incremental.fetch.session.cache.slots", CONFIG_INT, "1000", 0, 1000000, NULL, "fetch sessions", 0},
     {"leat.shards", CONFIG_INT, "0", 0, 64, NULL, "threads; 0: one per core", 0},
     {"leat.topics", CONFIG_LIST, NULL, 0, 100000, NULL, "name:partitions, ... made at start", 0},
+    {"leat.batch.max.bytes", CONFIG_BYTES, "0", 0, 256 * MIB, NULL,
+     "largest max.message.bytes that a topic may have; 0: 11 MiB, or message.max.bytes", 0},
     {"leat.journal.bytes", CONFIG_BYTES, "1g", 16 * MIB, 1024 * GIB, NULL, "journals of all shards together", 0},
     {"leat.memory.bytes", CONFIG_BYTES, "0", 0, 1024 * GIB, NULL, "budget; 0: a quarter of the machine", 0},
     {"leat.cache.bytes", CONFIG_BYTES, "0", 0, 1024 * GIB, NULL, "unmoved bytes and tail cache; 0: by memory", 0},
     {"leat.disk.reserve.bytes", CONFIG_BYTES, "0", 0, 1024 * GIB, NULL, "kept free; 0: store's default", 0},
     {"leat.disk.stall.ms", CONFIG_INT, "30000", 100, INT64_MAX / 1000000, NULL, "a write this old fences the disk", 0},
-    IGNORED("advertised.host.name"), IGNORED("auto.create.topics.enable"), IGNORED("background.threads"),
-    IGNORED("broker.id"), IGNORED("broker.rack"), IGNORED("compression.type"),
+    OF_TOPICS("compression.gzip.level", CONFIG_INT, -1, 9, NULL),
+    OF_TOPICS("compression.lz4.level", CONFIG_INT, 1, 17, NULL),
+    OF_TOPICS("compression.type", CONFIG_ENUM, 0, 0, "producer|uncompressed|gzip|snappy|lz4|zstd"),
+    OF_TOPICS("compression.zstd.level", CONFIG_INT, -131072, 22, NULL),
+    OF_TOPICS("log.cleaner.delete.retention.ms", CONFIG_INT, 0, INT64_MAX, NULL),
+    OF_TOPICS("log.cleaner.max.compaction.lag.ms", CONFIG_INT, 1, INT64_MAX, NULL),
+    OF_TOPICS("log.cleaner.min.cleanable.ratio", CONFIG_DOUBLE, 0, 1, NULL),
+    OF_TOPICS("log.cleaner.min.compaction.lag.ms", CONFIG_INT, 0, INT64_MAX, NULL),
+    OF_TOPICS("log.cleanup.policy", CONFIG_LIST, 0, 2, NULL),
+    OF_TOPICS("log.flush.interval.messages", CONFIG_INT, 1, INT64_MAX, NULL),
+    OF_TOPICS("log.flush.interval.ms", CONFIG_INT, 0, INT64_MAX, NULL),
+    OF_TOPICS("log.index.interval.bytes", CONFIG_INT, 0, INT32_MAX, NULL),
+    OF_TOPICS("log.index.size.max.bytes", CONFIG_INT, 4, INT32_MAX, NULL),
+    OF_TOPICS("log.local.retention.bytes", CONFIG_INT, -2, INT64_MAX, NULL),
+    OF_TOPICS("log.local.retention.ms", CONFIG_INT, -2, INT64_MAX, NULL),
+    OF_TOPICS("log.message.timestamp.after.max.ms", CONFIG_INT, 0, INT64_MAX, NULL),
+    OF_TOPICS("log.message.timestamp.before.max.ms", CONFIG_INT, 0, INT64_MAX, NULL),
+    OF_TOPICS("log.message.timestamp.type", CONFIG_ENUM, 0, 0, "CreateTime|LogAppendTime"),
+    OF_TOPICS("log.preallocate", CONFIG_BOOL, 0, 0, NULL),
+    OF_TOPICS("log.retention.bytes", CONFIG_INT, -1, INT64_MAX, NULL),
+    OF_TOPICS("log.retention.ms", CONFIG_INT, -1, INT64_MAX, NULL),
+    OF_TOPICS("log.roll.jitter.ms", CONFIG_INT, 0, INT64_MAX, NULL),
+    OF_TOPICS("log.roll.ms", CONFIG_INT, 1, INT64_MAX, NULL),
+    OF_TOPICS("log.segment.bytes", CONFIG_INT, MIB, INT32_MAX, NULL),
+    OF_TOPICS("log.segment.delete.delay.ms", CONFIG_INT, 0, INT64_MAX, NULL),
+    OF_TOPICS("message.max.bytes", CONFIG_INT, 0, 256 * MIB, NULL),
+    OF_TOPICS("min.insync.replicas", CONFIG_INT, 1, INT32_MAX, NULL),
+    OF_TOPICS("unclean.leader.election.enable", CONFIG_BOOL, 0, 0, NULL),
+    {"log.retention.minutes", CONFIG_INT, NULL, -1, INT32_MAX, NULL, "where log.retention.ms is not set", 0},
+    {"log.retention.hours", CONFIG_INT, "168", -1, INT32_MAX, NULL, "where log.retention.minutes is not set", 0},
+    {"log.roll.hours", CONFIG_INT, "168", 1, INT32_MAX, NULL, "where log.roll.ms is not set", 0},
+    IGNORED("advertised.host.name"), IGNORED("background.threads"), IGNORED("broker.id"),
     IGNORED("controller.listener.names"), IGNORED("controller.quorum.voters"),
-    IGNORED("controller.quorum.bootstrap.servers"), IGNORED("default.replication.factor"),
-    IGNORED("delete.topic.enable"), IGNORED("group.initial.rebalance.delay.ms"),
-    IGNORED("inter.broker.listener.name"), IGNORED("listener.security.protocol.map"),
-    IGNORED("log.cleaner.enable"), IGNORED("log.cleanup.policy"), IGNORED("log.flush.interval.messages"),
-    IGNORED("log.flush.interval.ms"), IGNORED("log.index.interval.bytes"), IGNORED("log.index.size.max.bytes"),
-    IGNORED("log.preallocate"), IGNORED("log.retention.bytes"), IGNORED("log.retention.check.interval.ms"),
-    IGNORED("log.retention.hours"), IGNORED("log.retention.minutes"), IGNORED("log.retention.ms"),
-    IGNORED("log.roll.hours"), IGNORED("min.insync.replicas"), IGNORED("num.io.threads"),
-    IGNORED("num.network.threads"), IGNORED("num.recovery.threads.per.data.dir"), IGNORED("num.replica.fetchers"),
+    IGNORED("controller.quorum.bootstrap.servers"), IGNORED("delete.topic.enable"),
+    IGNORED("group.initial.rebalance.delay.ms"), IGNORED("inter.broker.listener.name"),
+    IGNORED("listener.security.protocol.map"), IGNORED("log.cleaner.enable"),
+    IGNORED("log.retention.check.interval.ms"), IGNORED("num.io.threads"), IGNORED("num.network.threads"),
+    IGNORED("num.recovery.threads.per.data.dir"), IGNORED("num.replica.fetchers"),
     IGNORED("offsets.topic.num.partitions"), IGNORED("offsets.topic.replication.factor"), IGNORED("process.roles"),
     IGNORED("queued.max.requests"), IGNORED("share.coordinator.state.topic.min.isr"),
     IGNORED("share.coordinator.state.topic.replication.factor"), IGNORED("socket.receive.buffer.bytes"),
     IGNORED("socket.send.buffer.bytes"), IGNORED("socket.listen.backlog.size"),
     IGNORED("transaction.state.log.min.isr"), IGNORED("transaction.state.log.replication.factor"),
-    IGNORED("unclean.leader.election.enable"), IGNORED("zookeeper.connect"),
+    IGNORED("zookeeper.connect"),
 };
 /* clang-format on */
 const size_t broker_key_count = sizeof broker_keys / sizeof broker_keys[0];
+
+const struct config_key *broker_key_find(struct str name)
+{
+    for (size_t i = 0; i < broker_key_count; i++)
+        if (str_equal(name, (struct str){broker_keys[i].name, (int32_t)strlen(broker_keys[i].name)}))
+            return &broker_keys[i];
+    return NULL;
+}
 
 struct address {
     char host[256];
@@ -164,58 +206,86 @@ static enum status read_log_dir(const struct config *c, struct broker_config *b,
     return STATUS_OK;
 }
 
-static enum status read_topics(const struct config *c, struct broker_config *b, char error[512])
+/* The older keys in larger units, where log.retention.ms and log.roll.ms are not set. */
+static void read_periods(const struct config *c, struct broker_config *b)
 {
-    const char *item;
-    size_t pos = 0, size;
-    int32_t partitions = (int32_t)config_int(c, "num.partitions");
-    if (!config_is_set(c, "leat.topics")) return STATUS_OK;
-    while (config_list_next(c, "leat.topics", &pos, &item, &size)) {
-        enum status s = topics_add(&b->topics, item, size, partitions, error);
-        if (s != STATUS_OK) return s;
+    bool minutes = config_is_set(c, "log.retention.minutes");
+    int64_t n = config_int(c, minutes ? "log.retention.minutes" : "log.retention.hours");
+    int64_t ms = n < 0 ? -1 : n * (minutes ? 60000 : 3600000);
+    snprintf(b->retention_text, sizeof b->retention_text, "%lld", (long long)ms);
+    snprintf(b->roll_text, sizeof b->roll_text, "%lld", (long long)config_int(c, "log.roll.hours") * 3600000);
+}
+
+static struct str value_of(const struct config *c, const struct broker_config *b, const char *server_key)
+{
+    const char *text = config_text(c, server_key);
+    bool retention = strcmp(server_key, "log.retention.ms") == 0, roll = strcmp(server_key, "log.roll.ms") == 0;
+    bool older = config_is_given(c, "log.retention.hours") || config_is_given(c, "log.retention.minutes");
+    if (text == NULL && retention && older) text = b->retention_text;
+    if (text == NULL && roll && config_is_given(c, "log.roll.hours")) text = b->roll_text;
+    return text != NULL ? (struct str){text, (int32_t)strlen(text)} : (struct str){NULL, 0};
+}
+
+static enum status read_topic_values(const struct config *c, struct broker_config *b, char error[512])
+{
+    struct config_error why;
+    struct topic_settings t;
+    read_periods(c, b);
+    for (size_t i = 0; i < topic_config_count; i++) {
+        const struct topic_config_key *k = &topic_config_keys[i];
+        if (k->server_key == NULL) continue;
+        struct str value = value_of(c, b, k->server_key);
+        b->topic_values.text[i] = value;
+        if (value.data == NULL || topic_config_check(k, value, &why) == STATUS_OK) continue;
+        snprintf(error, 512, "%s: %.400s", k->server_key, why.text);
+        return STATUS_INVALID;
     }
-    return topics_seal(&b->topics, error);
+    topic_settings_resolve(&b->topic_values, &t);
+    if (topic_settings_check(&t, &why) != STATUS_OK) {
+        snprintf(error, 512, "%.500s", why.text);
+        return STATUS_INVALID;
+    }
+    uint32_t most = (uint32_t)config_int(c, "leat.batch.max.bytes");
+    b->batch_max_bytes = most != 0 ? most : (uint32_t)MAX((int64_t)BATCH_MAX_BYTES, t.max_message_bytes);
+    if (t.max_message_bytes > (int64_t)b->batch_max_bytes) {
+        snprintf(error, 512, "message.max.bytes (%lld) is above leat.batch.max.bytes (%u)",
+                 (long long)t.max_message_bytes, b->batch_max_bytes);
+        return STATUS_INVALID;
+    }
+    b->segment_bytes = (uint64_t)t.segment_bytes;
+    b->roll_ms = t.segment_ms;
+    return STATUS_OK;
 }
 
 static void read_numbers(const struct config *c, struct broker_config *b)
 {
     b->node_id = (int32_t)config_int(c, "node.id");
     b->shards = (uint32_t)config_int(c, "leat.shards");
-    b->message_max_bytes = (uint32_t)config_int(c, "message.max.bytes");
     b->request_max_bytes = (uint32_t)config_int(c, "socket.request.max.bytes");
     b->connections_max = (uint32_t)config_int(c, "max.connections");
     b->fetch_max_bytes = (uint32_t)config_int(c, "fetch.max.bytes");
-    b->segment_bytes = (uint64_t)config_int(c, "log.segment.bytes");
+    b->fetch_sessions_max = (uint32_t)config_int(c, "max.incremental.fetch.session.cache.slots");
     b->journal_bytes = (uint64_t)config_int(c, "leat.journal.bytes");
     b->memory_bytes = (uint64_t)config_int(c, "leat.memory.bytes");
     b->cache_bytes = (uint64_t)config_int(c, "leat.cache.bytes");
     b->reserve_bytes = (uint64_t)config_int(c, "leat.disk.reserve.bytes");
-    b->roll_ms = config_int(c, "log.roll.ms");
     b->stall_ms = config_int(c, "leat.disk.stall.ms");
     b->idle_ms = config_int(c, "connections.max.idle.ms");
-    b->before_max_ms = config_int(c, "log.message.timestamp.before.max.ms");
-    b->after_max_ms = config_int(c, "log.message.timestamp.after.max.ms");
-    b->append_time = strcmp(config_string(c, "log.message.timestamp.type"), "LogAppendTime") == 0;
+    b->default_partitions = (int32_t)config_int(c, "num.partitions");
+    b->default_replication_factor = (int16_t)config_int(c, "default.replication.factor");
+    b->auto_create_topics = config_bool(c, "auto.create.topics.enable");
+    if (config_is_set(c, "broker.rack")) (void)copy_text(b->rack, sizeof b->rack, config_string(c, "broker.rack"));
 }
 
-enum status broker_config_read(const struct config *c, const char *host_name, struct mem *m,
-                               struct broker_config *ret_config, char ret_error[512])
+enum status broker_config_read(const struct config *c, const char *host_name, struct broker_config *ret_config,
+                               char ret_error[512])
 {
-    struct broker_config b = {0};
-    topics_init(&b.topics, m);
-    read_numbers(c, &b);
-    enum status s = read_listeners(c, host_name, &b, ret_error);
-    if (s == STATUS_OK) s = read_log_dir(c, &b, ret_error);
-    if (s == STATUS_OK) s = read_topics(c, &b, ret_error);
-    if (s == STATUS_NO_MEMORY) snprintf(ret_error, 512, "leat.topics: more topics than start-up memory holds");
-    if (s != STATUS_OK)
-        topics_deinit(&b.topics);
-    else
-        *ret_config = b;
+    struct broker_config *b = ret_config;
+    *b = (struct broker_config){0};
+    read_numbers(c, b);
+    enum status s = read_listeners(c, host_name, b, ret_error);
+    if (s == STATUS_OK) s = read_log_dir(c, b, ret_error);
+    if (s == STATUS_OK) s = read_topic_values(c, b, ret_error);
+    if (s == STATUS_OK) s = wanted_topics_check(c, ret_error);
     return s;
-}
-
-void broker_config_deinit(struct broker_config *b)
-{
-    topics_deinit(&b->topics);
 }

@@ -12,7 +12,18 @@ const struct api served_apis[] = {
     {API_METADATA, false, &metadata_flow, NULL},
     {API_FIND_COORDINATOR, false, &find_coordinator_flow, NULL},
     {API_API_VERSIONS, false, &api_versions_flow, NULL},
+    {API_CREATE_TOPICS, false, &create_topics_flow, NULL},
+    {API_DELETE_TOPICS, false, &delete_topics_flow, NULL},
+    {API_DELETE_RECORDS, false, &delete_records_flow, NULL},
     {API_INIT_PRODUCER_ID, false, &init_producer_id_flow, NULL},
+    {API_OFFSET_FOR_LEADER_EPOCH, false, &offset_for_leader_epoch_flow, NULL},
+    {API_DESCRIBE_CONFIGS, false, &describe_configs_flow, NULL},
+    {API_ALTER_CONFIGS, false, &alter_configs_flow, NULL},
+    {API_DESCRIBE_LOG_DIRS, false, &describe_log_dirs_flow, NULL},
+    {API_CREATE_PARTITIONS, false, &create_partitions_flow, NULL},
+    {API_INCREMENTAL_ALTER_CONFIGS, false, &incremental_alter_configs_flow, NULL},
+    {API_DESCRIBE_CLUSTER, false, &describe_cluster_flow, NULL},
+    {API_DESCRIBE_TOPIC_PARTITIONS, false, &describe_topic_partitions_flow, NULL},
 };
 const uint32_t served_api_count = sizeof served_apis / sizeof served_apis[0];
 

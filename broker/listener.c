@@ -54,8 +54,12 @@ enum status listener_open(struct listener *l, struct shard *s, const char *host,
     enum status status = env_listen(s->env, host, port, &sock, ret_port);
     if (status != STATUS_OK) return status;
     l->sock = sock;
-    arm(l);
     return STATUS_OK;
+}
+
+void listener_start(struct listener *l)
+{
+    arm(l);
 }
 
 void listener_stop(struct listener *l)

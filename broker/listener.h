@@ -15,7 +15,9 @@ struct listener {
 };
 
 /* Errors of env_listen. ret_port: where port was 0. */
+/* Binds and listens; clients that connect wait until listener_start. */
 MUST_CHECK enum status listener_open(struct listener *l, struct shard *s, const char *host, uint16_t port,
                                      uint16_t *ret_port);
+void listener_start(struct listener *l);
 void listener_stop(struct listener *l); /* ends later; then shard_drained */
 bool listener_open_still(const struct listener *l);

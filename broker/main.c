@@ -162,43 +162,35 @@ static enum status probe(const struct broker_config *c, struct env_uring_config 
     return s;
 }
 
-static int run(const struct broker_config *c, const struct config *source, struct mem *m)
+static int run(const struct broker_config *c, const struct config *source)
 {
     static struct broker b; /* larger than a stack should hold */
     char error[256], line[PROBE_LINE_MAX] = "";
     b = (struct broker){.config = c, .source = source, .sink = sink, .probe = line};
     disk_init(&b.disk);
-    size_t slots = MAX(c->topics.slot_count, 1);
-    b.epochs = mem_zalloc(m, MEM_CONTROL, slots * sizeof *b.epochs);
-    CHECK(b.epochs != NULL);
     struct env_uring_config env = {.memory_bytes = c->memory_bytes / c->shards, .on_signal = shard_signal};
     enum status s = probe(c, &env, line);
     if (s == STATUS_OK) {
         s = env_uring_run_shards(&env, c->shards, shard_start, &b, error);
         if (s != STATUS_OK) fprintf(stderr, "leatd: %s\n", error);
     }
-    mem_free(m, MEM_CONTROL, b.epochs, slots * sizeof *b.epochs);
     return s == STATUS_OK && !b.failed ? EXIT_OK : EXIT_FAILED;
 }
 
 static int configured(struct config *c, struct mem *m, int argc, char **argv)
 {
     struct options options = {0};
-    struct broker_config b;
+    static struct broker_config b; /* points into itself */
     char host[256] = "localhost", error[512];
     int code;
     if (read_options(c, m, argc, argv, &options, &code) != STATUS_OK) return EXIT_USAGE;
     if (code >= 0) return code;
     (void)gethostname(host, sizeof host - 1);
-    if (broker_config_read(c, host, m, &b, error) != STATUS_OK) return fault(error);
+    if (broker_config_read(c, host, &b, error) != STATUS_OK) return fault(error);
     settle(&b);
-    if (b.memory_bytes / b.shards < MEMORY_MIN_BYTES / 4) {
-        broker_config_deinit(&b);
+    if (b.memory_bytes / b.shards < MEMORY_MIN_BYTES / 4)
         return fault("leat.memory.bytes: at least 64 MiB for each shard (leat.shards)");
-    }
-    code = options.check_only ? EXIT_OK : run(&b, c, m);
-    broker_config_deinit(&b);
-    return code;
+    return options.check_only ? EXIT_OK : run(&b, c);
 }
 
 int main(int argc, char **argv)

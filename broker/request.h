@@ -18,6 +18,11 @@ struct api;
 struct produce;
 struct fetch;
 struct list_offsets;
+struct init_producer_id;
+struct admin;
+struct epoch_ends;
+struct delete_records;
+struct describe_log_dirs;
 
 enum request_state { REQUEST_QUEUED, REQUEST_RUNNING, REQUEST_ANSWERED, REQUEST_RELEASING };
 
@@ -40,6 +45,11 @@ struct request {
     struct produce *produce;
     struct fetch *fetch;
     struct list_offsets *list_offsets;
+    struct init_producer_id *init_producer_id;
+    struct admin *admin;
+    struct epoch_ends *epoch_ends;
+    struct delete_records *delete_records;
+    struct describe_log_dirs *describe_log_dirs;
     /* the response */
     uint8_t *own;
     size_t own_size;

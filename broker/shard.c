@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Shards and their phases (shard.h).
  *
- * Start:  OPEN (every shard its store and partitions) -> LISTEN -> SERVE, logged as "broker.ready" by shard 0.
+ * Start:  OPEN (every shard its store) -> METADATA (shard 0 opens the metadata log; every shard gets its partitions)
+ *         -> LISTEN -> SERVE, logged as "broker.ready" by shard 0.
  * Stop (SIGTERM, SIGINT, or a start that failed):
  *         DRAIN (no new connections, requests in flight are answered, connections closed) -> CLOSE (stores) -> END.
  * Shard 0 sends each shard the phase and goes on when all have said that theirs is done; so parts of requests can
@@ -10,14 +11,13 @@
  * Failure modes: what a shard cannot do in OPEN or LISTEN is logged with its sentence, all shards stop, and the process
  * ends with a failure. A second signal changes nothing; kill -9 is always safe. */
 #include "broker/shard.h"
-#include "broker/api/produce_part.h"
 #include "broker/conn.h"
 #include <signal.h>
 #include <stdio.h>
 
 static void phase_run(struct env *e, struct msg *m);
 
-static const char *const phase_names[] = {"open", "listen", "serve", "drain", "close", "end"};
+static const char *const phase_names[] = {"open", "metadata", "listen", "serve", "drain", "close", "end"};
 
 /* ---- shard 0: the leader of the phases ---- */
 
@@ -40,7 +40,7 @@ static void log_ready(const struct shard *zero)
     SHARD_LOG((struct shard *)(uintptr_t)zero, LOG_INFO, "broker.ready", LOG_STR("host", c->host),
               LOG_INT("port", b->port), LOG_STR("advertised", c->advertised_host), LOG_INT("node", c->node_id),
               LOG_STR("cluster", b->cluster_id), LOG_UINT("shards", zero->env->shard_count),
-              LOG_UINT("topics", c->topics.count), LOG_UINT("partitions", c->topics.slot_count));
+              LOG_UINT("topics", topic_index_count(zero->topics)));
 }
 
 static void say_listen_failed(struct shard *s)
@@ -51,13 +51,20 @@ static void say_listen_failed(struct shard *s)
              status_text(s->status));
 }
 
-/* SO_REUSEPORT lets two brokers of one user share a port without a word; the log directory's lock is what stops that.
- */
+/* Before the registration, which names the port. Nobody is accepted yet. SO_REUSEPORT lets two brokers of one user
+ * share a port without a word; the log directory's lock is what stops that. */
 static void bind_first(struct shard *zero)
 {
     struct broker *b = zero->broker;
     zero->status = listener_open(&zero->listener, zero, b->config->host, b->config->port, &b->port);
-    phase_begin(zero, PHASE_LISTEN);
+    if (zero->status == STATUS_OK) {
+        phase_begin(zero, PHASE_METADATA);
+        return;
+    }
+    say_listen_failed(zero);
+    SHARD_LOG(zero, LOG_ERROR, "broker.failed", LOG_STR("phase", "listen"), LOG_STR("error", zero->error));
+    b->failed = true;
+    phase_begin(zero, PHASE_DRAIN);
 }
 
 static void phase_next(struct shard *zero)
@@ -71,6 +78,7 @@ static void phase_next(struct shard *zero)
         else
             bind_first(zero);
         break;
+    case PHASE_METADATA: phase_begin(zero, stop ? PHASE_DRAIN : PHASE_LISTEN); break;
     case PHASE_LISTEN:
         if (stop) {
             phase_begin(zero, PHASE_DRAIN);
@@ -117,18 +125,16 @@ void shard_phase_done(struct shard *s)
     env_post(s->env, 0, &s->up.msg);
 }
 
-uint32_t shard_of(const struct shard *s, const struct topic *t, int32_t number)
-{
-    return partition_shard(t->id, number, s->env->shard_count);
-}
-
 /* Port 0: shard 0's bind has found one by now. */
 static void phase_listen(struct shard *s)
 {
     const struct broker *b = s->broker;
     uint16_t port;
     if (s->env->shard != 0) s->status = listener_open(&s->listener, s, b->config->host, b->port, &port);
-    if (s->status != STATUS_OK) say_listen_failed(s);
+    if (s->status == STATUS_OK)
+        listener_start(&s->listener);
+    else
+        say_listen_failed(s);
     shard_phase_done(s);
 }
 
@@ -159,9 +165,13 @@ static void store_closed(struct store_close *op)
     shard_phase_done(s);
 }
 
-static void phase_close(struct shard *s)
+static void close_store(struct shard *s)
 {
-    shard_lanes_free(s);
+    for (struct list_node *n; (n = list_first(&s->lanes)) != NULL;) {
+        struct lane *l = container_of(n, struct lane, in_shard);
+        lane_close(l);
+        lane_free(l);
+    }
     if (s->store == NULL) {
         shard_phase_done(s);
         return;
@@ -170,11 +180,32 @@ static void phase_close(struct shard *s)
     store_close(s->store, &s->close);
 }
 
+static void phase_close(struct shard *s)
+{
+    if (s->intake != NULL) intake_stop(s->intake);
+    if (s->env->shard == 0)
+        metadata_close(s, close_store);
+    else
+        close_store(s);
+}
+
+static void phase_metadata(struct shard *s)
+{
+    if (s->env->shard == 0)
+        metadata_open(s);
+    else
+        shard_phase_done(s); /* publications come as messages; shard 0 ends when all have taken the first one in */
+}
+
 static void phase_end(struct shard *s)
 {
     struct env *e = s->env;
     env_timer_stop(e, &s->starved_timer);
     env_hook_remove(e, &s->hook);
+    if (s->intake != NULL) intake_destroy(s->intake);
+    topic_index_destroy(s->topics);
+    settings_deinit(&s->settings, e->mem);
+    if (s->fetch_sessions.slots != NULL) fetch_sessions_deinit(&s->fetch_sessions);
     metrics_destroy(s->metrics);
     mem_free(e->mem, MEM_CONTROL, s, sizeof *s);
     e->user = NULL;
@@ -188,6 +219,7 @@ static void phase_run(struct env *e, struct msg *m)
     s->up.phase = c->phase;
     switch (c->phase) {
     case PHASE_OPEN: shard_open(s); break;
+    case PHASE_METADATA: phase_metadata(s); break;
     case PHASE_LISTEN: phase_listen(s); break;
     case PHASE_DRAIN: phase_drain(s); break;
     case PHASE_CLOSE: phase_close(s); break;
@@ -256,6 +288,7 @@ void shard_start(struct env *e, void *broker)
     CHECK(s->metrics != NULL);
     count_init(s);
     CHECK(s->count.connections != NULL && s->count.append_retries != NULL);
+    list_init(&s->lanes);
     list_init(&s->conns);
     list_init(&s->sending);
     list_init(&s->starved);

@@ -7,17 +7,23 @@
 #include "base/env.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "broker/api/fetch_session.h"
 #include "broker/config.h"
+#include "broker/intake.h"
 #include "broker/listener.h"
+#include "broker/metadata.h"
+#include "broker/producer_ids.h"
+#include "broker/settings.h"
 #include "storage/disk.h"
 #include "storage/store.h"
 
 enum phase {
-    PHASE_OPEN,   /* store, partitions, new leader epochs */
-    PHASE_LISTEN, /* sockets */
+    PHASE_OPEN,     /* stores */
+    PHASE_METADATA, /* metadata log, this broker's registration, the partitions of each shard */
+    PHASE_LISTEN,   /* sockets */
     PHASE_SERVE,
     PHASE_DRAIN, /* no new connections, requests in flight answered, connections closed */
-    PHASE_CLOSE, /* stores */
+    PHASE_CLOSE, /* metadata log, stores */
     PHASE_END,
 };
 
@@ -36,22 +42,13 @@ struct broker { /* of the process; made by main; constant while shards run, exce
     const char *probe;           /* what the start-up probe found */
     log_sink *sink;              /* from any shard's thread */
     struct disk disk;
-    int32_t *epochs; /* by slot: leader epoch; written by the owner in PHASE_OPEN, read by all from PHASE_LISTEN on */
-    uint16_t port;   /* written by shard 0 before PHASE_LISTEN of the others */
-    char cluster_id[23];
+    uint16_t port;                   /* written by shard 0 before PHASE_LISTEN of the others */
+    char cluster_id[UUID_TEXT_SIZE]; /* written by shard 0 in PHASE_METADATA */
     /* shard 0's alone */
     enum phase phase;
     uint32_t waiting_for; /* shards that have not ended the phase */
     bool stop_wanted, failed;
     struct control down[BROKER_SHARDS_MAX];
-};
-
-struct lane { /* a partition on its owner shard: appends in arrival order (api/produce_part.c) */
-    struct partition *partition;
-    struct shard *shard;
-    struct list waiting;       /* parts behind one that was refused BUSY, itself at the front */
-    struct produce_part *busy; /* refused BUSY, its op not yet complete */
-    struct timer retry;
 };
 
 struct shard_counters {
@@ -67,7 +64,14 @@ struct shard {
     struct log log;
     struct metrics *metrics;
     struct shard_counters count;
-    struct lane **lanes; /* by slot; NULL where another shard owns the partition */
+    /* metadata as this shard has it; written by intake.c only */
+    struct topic_index *topics;
+    const struct image_brokers *brokers;
+    const struct image_features *features;
+    struct settings settings;
+    struct intake *intake;
+    struct intake_answer answer;
+    struct list lanes; /* open ones */
     struct listener listener;
     struct list conns;   /* every connection */
     struct list sending; /* connections that the turn hook looks at */
@@ -76,11 +80,15 @@ struct shard {
     uint64_t conn_seq;
     struct turn_hook hook;
     struct timer starved_timer;
-    uint32_t producer_ids; /* given out since the start */
+    struct producer_ids producer_ids;
+    struct fetch_sessions fetch_sessions;
     bool draining;
+    /* shard 0 */
+    struct metadata *metadata;
+    struct intake_order orders[BROKER_SHARDS_MAX];
     /* start and stop */
     struct control up;
-    struct starting *starting;
+    struct store_open open;
     struct store_close close;
     enum status status; /* of the phase */
     char error[512];
@@ -97,8 +105,12 @@ void shard_phase_done(struct shard *s);
 void shard_drained(struct shard *s);
 
 /* The shard of a partition. */
-uint32_t shard_of(const struct shard *s, const struct topic *t, int32_t number);
+static inline uint32_t shard_of(const struct shard *s, const struct image_topic *t, int32_t number)
+{
+    return partition_shard(image_topic_id(t), number, s->env->shard_count);
+}
 
-/* shard_open.c: PHASE_OPEN. Ends with shard_phase_done. */
+/* shard_open.c: PHASE_OPEN; ends with shard_phase_done. */
 void shard_open(struct shard *s);
-void shard_lanes_free(struct shard *s);
+/* Hands a partition what its topic's settings say about storage. */
+void partition_settings_apply(struct shard *s, const struct image_topic *t, struct partition *p);

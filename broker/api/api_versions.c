@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "broker/api/api.h"
 #include "broker/dispatch.h"
+#include "broker/feature_levels.h"
 #include "broker/shard.h"
 #include "protocol/msg_api_versions.h"
 
@@ -24,6 +25,31 @@ static bool misrouted(const struct broker *b, const struct api_versions_request 
     if (q->cluster_id.len < 0) return false;
     struct str ours = {b->cluster_id, (int32_t)strlen(b->cluster_id)};
     return !str_equal(q->cluster_id, ours) || q->node_id != b->config->node_id;
+}
+
+/* False: no memory. */
+static bool fill_features(struct request *r, struct api_versions_response *a)
+{
+    const struct image_features *f = r->shard->features;
+    a->supported_features = request_zalloc(r, broker_feature_count * sizeof *a->supported_features);
+    a->finalized_features = request_zalloc(r, f->count * sizeof *a->finalized_features);
+    if (a->supported_features == NULL || a->finalized_features == NULL) return false;
+    a->supported_features_count = (int32_t)broker_feature_count;
+    for (uint32_t i = 0; i < broker_feature_count; i++)
+        a->supported_features[i] = (struct api_versions_response_supported_feature){
+            .name = broker_features[i].name,
+            .min_version = broker_features[i].min,
+            .max_version = broker_features[i].max,
+        };
+    a->finalized_features_epoch = (int64_t)f->epoch;
+    a->finalized_features_count = (int32_t)f->count;
+    for (uint32_t i = 0; i < f->count; i++)
+        a->finalized_features[i] = (struct api_versions_response_finalized_feature){
+            .name = f->features[i].name,
+            .max_version_level = f->features[i].level,
+            .min_version_level = f->features[i].level,
+        };
+    return true;
 }
 
 static int answer(struct task *t)
@@ -51,6 +77,7 @@ static int answer(struct task *t)
     } else {
         for (uint32_t i = 0; i < served_api_count; i++) row(served_apis[i].key, &rows[i]);
         response.api_keys_count = (int32_t)served_api_count;
+        if (!fill_features(r, &response)) return api_no_memory(r);
     }
     request_answer(r, &response);
     return STAGE_DONE;

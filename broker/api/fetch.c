@@ -9,9 +9,10 @@
  *   answer   encode; the records are the store's own bytes, given back after the send (release)
  *
  * Limits (KIP-74): the first batch of the response always goes, whatever its size; after it the response stays below
- * max_bytes. Always full fetches: the session id in the answer is 0, which ends a client's wish for a session
- * (KIP-227). There are no transactions: the last stable offset is the high watermark. Failure modes: a partition's
- * error is its own and ends the wait; no memory for a read counts as "nothing yet". */
+ * max_bytes. With a session (fetch_session.h) what to read is the session's, the first partition is another one each
+ * time, and the answer has only partitions with news. There are no transactions: the last stable offset is the high
+ * watermark. Failure modes: a partition's error is its own and ends the wait; no memory for a read counts as "nothing
+ * yet". */
 #include "broker/api/api.h"
 #include "broker/api/fetch_part.h"
 #include "broker/conn.h"
@@ -23,11 +24,12 @@
 
 enum fetch_stage { FETCH_BEGIN, FETCH_READ, FETCH_COLLECT, FETCH_DROP, FETCH_WAIT, FETCH_ANSWER };
 
-struct fetch_slot { /* one partition of the request */
-    const struct fetch_request_partition *q;
-    struct fetch_response_partition *a;
+struct fetch_slot { /* one partition that is wanted */
+    struct fetch_want *want;
+    struct fetch_response_partition a;
     struct fetch_read *read; /* with bytes, or on its way */
-    uint32_t lane, owner;
+    struct topic_id id;
+    uint32_t owner;
     int64_t high_watermark;
     bool refused; /* by the first check: never read */
 };
@@ -36,8 +38,11 @@ struct fetch {
     struct request *request;
     const struct fetch_request *q;
     struct fetch_response a;
+    struct fetch_session *session; /* NULL: without one */
+    enum fetch_session_use use;
+    struct fetch_want *wants; /* the session's, or of the arena */
     struct fetch_slot *slots;
-    uint32_t count, room, round, next; /* the round is [round, next) */
+    uint32_t count, round, next; /* the round is [round, next) */
     uint64_t total, bytes_max;
     struct mono_ns deadline;
     bool error;   /* of a partition: answer at once */
@@ -52,51 +57,73 @@ static void timer_fire(struct timer *t);
 
 /* ---- begin ---- */
 
-static void add_slot(struct fetch *f, const struct fetch_request_topic *topic, const struct fetch_request_partition *q,
-                     struct fetch_response_partition *a)
+static void leave_session(struct fetch *f)
 {
-    struct shard *s = f->request->shard;
-    const struct topic *t = NULL;
-    struct fetch_slot *slot = &f->slots[f->count++];
-    fetch_response_partition_init(a);
-    a->partition_index = q->partition;
-    a->high_watermark = a->last_stable_offset = -1;
-    a->aborted_transactions_count = f->q->isolation_level == 0 ? -1 : 0;
-    a->records = (struct records){.data = (const uint8_t *)"", .len = 0};
+    if (f->session != NULL) fetch_session_done(&f->request->shard->fetch_sessions, f->session);
+    f->session = NULL;
+}
+
+static void check_slot(struct fetch *f, struct fetch_slot *slot)
+{
+    const struct shard *s = f->request->shard;
+    const struct fetch_want *w = slot->want;
+    const struct image_topic *t = NULL;
     bool by_id = f->request->header.api_version >= 13;
-    enum status status = api_partition(s, by_id, topic->topic, topic->topic_id, q->partition, &t);
-    *slot = (struct fetch_slot){.q = q, .a = a, .refused = true};
+    struct uuid id;
+    memcpy(id.b, w->id.b, sizeof id.b);
+    enum status status = api_partition(s, by_id, w->name, id, w->number, &t);
     if (status == STATUS_OK) {
-        slot->lane = t->first_slot + (uint32_t)q->partition;
-        slot->owner = shard_of(s, t, q->partition);
-        status = api_epoch_check(s, slot->lane, q->current_leader_epoch);
+        slot->id = image_topic_id(t);
+        slot->owner = shard_of(s, t, w->number);
+        status = api_epoch_check(t, w->number, w->epoch);
     }
-    a->error_code = status_kafka_code(status);
+    slot->a.error_code = status_kafka_code(status);
     slot->refused = status != STATUS_OK;
     f->error = f->error || slot->refused;
 }
 
 static bool make_slots(struct fetch *f)
 {
-    struct request *r = f->request;
-    int32_t n = f->q->topics_count;
-    f->a.responses = request_zalloc(r, (size_t)n * sizeof *f->a.responses);
-    for (int32_t i = 0; i < n; i++) f->room += (uint32_t)f->q->topics[i].partitions_count;
-    f->slots = request_zalloc(r, f->room * sizeof *f->slots);
-    if (f->a.responses == NULL || f->slots == NULL) return false;
-    f->a.responses_count = n;
-    for (int32_t i = 0; i < n; i++) {
-        const struct fetch_request_topic *q = &f->q->topics[i];
-        struct fetch_response_topic *a = &f->a.responses[i];
-        fetch_response_topic_init(a);
-        a->topic = q->topic;
-        a->topic_id = q->topic_id;
-        a->partitions_count = q->partitions_count;
-        a->partitions = request_zalloc(r, (size_t)q->partitions_count * sizeof *a->partitions);
-        if (a->partitions == NULL) return false;
-        for (int32_t k = 0; k < q->partitions_count; k++) add_slot(f, q, &q->partitions[k], &a->partitions[k]);
+    f->slots = request_zalloc(f->request, f->count * sizeof *f->slots);
+    if (f->slots == NULL) return false;
+    uint32_t first = f->session != NULL && f->count > 0 ? f->session->first % f->count : 0;
+    for (uint32_t i = 0; i < f->count; i++) {
+        struct fetch_slot *slot = &f->slots[i];
+        slot->want = &f->wants[(first + i) % f->count];
+        fetch_response_partition_init(&slot->a);
+        slot->a.partition_index = slot->want->number;
+        slot->a.high_watermark = slot->a.last_stable_offset = -1;
+        slot->a.aborted_transactions_count = f->q->isolation_level == 0 ? -1 : 0;
+        slot->a.records = (struct records){.data = (const uint8_t *)"", .len = 0};
+        check_slot(f, slot);
     }
     return true;
+}
+
+/* Without a session: every partition of the request, in its order. */
+static bool make_wants(struct fetch *f)
+{
+    const struct fetch_request *q = f->q;
+    uint32_t room = 0;
+    for (int32_t i = 0; i < q->topics_count; i++) room += (uint32_t)q->topics[i].partitions_count;
+    f->wants = request_zalloc(f->request, room * sizeof *f->wants);
+    if (f->wants == NULL) return false;
+    for (int32_t i = 0; i < q->topics_count; i++)
+        for (int32_t k = 0; k < q->topics[i].partitions_count; k++)
+            fetch_want_set(&f->wants[f->count++], &q->topics[i], &q->topics[i].partitions[k]);
+    return true;
+}
+
+static enum status join_session(struct fetch *f)
+{
+    struct shard *s = f->request->shard;
+    bool by_id = f->request->header.api_version >= 13;
+    enum status status = fetch_session_begin(&s->fetch_sessions, f->q, by_id, s->env->now, &f->session, &f->use);
+    if (f->session == NULL) return status;
+    f->a.session_id = f->session->id;
+    f->wants = f->session->wants;
+    f->count = f->session->count;
+    return status;
 }
 
 static int fetch_begin(struct task *t)
@@ -114,11 +141,13 @@ static int fetch_begin(struct task *t)
     list_init(&f->waits);
     fetch_response_init(&f->a);
     r->fetch = f;
-    if (q->session_id != 0) {
-        f->a.error_code = KAFKA_FETCH_SESSION_ID_NOT_FOUND;
+    enum status status = join_session(f);
+    if (status != STATUS_OK) {
+        f->a.error_code = status_kafka_code(status);
         return FETCH_ANSWER;
     }
-    if (make_slots(f)) return FETCH_READ;
+    if ((f->session != NULL || make_wants(f)) && make_slots(f)) return FETCH_READ;
+    leave_session(f);
     request_refuse(r, "no memory for its request");
     return STAGE_DONE;
 }
@@ -147,8 +176,10 @@ static void send_read(struct fetch *f, struct fetch_slot *slot, uint64_t bytes)
     slot->read = read;
     read->request = r;
     read->slot = slot;
-    read->lane = slot->lane;
-    read->offset = slot->q->fetch_offset;
+    read->id = slot->id;
+    read->number = slot->want->number;
+    read->offset = slot->want->offset;
+    read->last_epoch = slot->want->last_epoch;
     read->bytes_max = (uint32_t)bytes;
     r->parts_out++;
     fetch_read_send(read, r->shard, slot->owner, read_back);
@@ -164,7 +195,7 @@ static int fetch_read(struct task *t)
     for (uint32_t n = 0; f->next < f->count && n < ROUND_READS && (left > 0 || f->next == 0); f->next++) {
         struct fetch_slot *slot = &f->slots[f->next];
         if (slot->refused) continue;
-        uint64_t bytes = MAX(MIN((uint64_t)MAX(slot->q->partition_max_bytes, 1), left), 1);
+        uint64_t bytes = MAX(MIN((uint64_t)MAX(slot->want->bytes_max, 1), left), 1);
         send_read(f, slot, bytes);
         left -= MIN(left, bytes);
         n++;
@@ -175,7 +206,7 @@ static int fetch_read(struct task *t)
 static void collect(struct fetch *f, struct fetch_slot *slot)
 {
     struct fetch_read *read = slot->read;
-    struct fetch_response_partition *a = slot->a;
+    struct fetch_response_partition *a = &slot->a;
     enum status s = read->op.status;
     bool busy = s == STATUS_BUSY || s == STATUS_NO_MEMORY;
     f->busy = f->busy || busy;
@@ -188,6 +219,11 @@ static void collect(struct fetch *f, struct fetch_slot *slot)
     slot->high_watermark = read->op.high_watermark;
     a->high_watermark = a->last_stable_offset = read->op.high_watermark;
     a->log_start_offset = read->op.log_start;
+    if (read->diverging_epoch >= 0) {
+        a->diverging_epoch.epoch = read->diverging_epoch;
+        a->diverging_epoch.end_offset = read->diverging_end;
+        f->error = true; /* the reader must hear of it now */
+    }
     if (read->op.slice_count == 0) {
         free_read(read);
         return;
@@ -227,7 +263,7 @@ static void give_back(struct fetch *f, void (*back)(struct part *p))
     struct request *r = f->request;
     for (uint32_t i = 0; i < f->count; i++) {
         if (f->slots[i].read == NULL) continue;
-        f->slots[i].a->records = (struct records){.data = (const uint8_t *)"", .len = 0};
+        f->slots[i].a.records = (struct records){.data = (const uint8_t *)"", .len = 0};
         r->parts_out++;
         fetch_read_release(f->slots[i].read, r->shard, back);
     }
@@ -315,8 +351,9 @@ static void make_waits(struct fetch *f)
     for (uint32_t i = 0; i < f->count; i++) {
         struct fetch_wait *w = wait_for(f, f->slots[i].owner);
         if (w == NULL) return;
-        w->watches[w->count++] =
-            (struct fetch_watch){.wait = w, .lane = f->slots[i].lane, .offset = f->slots[i].high_watermark};
+        const struct fetch_slot *slot = &f->slots[i];
+        w->watches[w->count++] = (struct fetch_watch){
+            .wait = w, .id = slot->id, .number = slot->want->number, .offset = slot->high_watermark};
     }
 }
 
@@ -343,6 +380,58 @@ static int fetch_wait(struct task *t)
 
 /* ---- answer ---- */
 
+/* In a session: does the client learn something from it? */
+static bool news(const struct fetch *f, const struct fetch_slot *slot)
+{
+    const struct fetch_response_partition *a = &slot->a;
+    if (f->use != FETCH_SESSION_GO_ON || a->records.len > 0 || a->error_code != 0) return true;
+    return a->high_watermark != slot->want->told_high_watermark || a->log_start_offset != slot->want->told_log_start ||
+           a->diverging_epoch.epoch >= 0;
+}
+
+static bool same_topic(const struct fetch_want *a, const struct fetch_want *b)
+{
+    return a->name.len >= 0 ? str_equal(a->name, b->name) : memcmp(a->id.b, b->id.b, sizeof a->id.b) == 0;
+}
+
+/* The next partition of the answer: behind the last one of its topic, or with a topic of its own. */
+static void add_answer(struct fetch *f, struct fetch_slot *slot, const struct fetch_want *last,
+                       struct fetch_response_partition *list)
+{
+    struct fetch_want *w = slot->want;
+    struct fetch_response_topic *t = &f->a.responses[MAX(f->a.responses_count - 1, 0)];
+    if (last == NULL || !same_topic(last, w)) {
+        t = &f->a.responses[f->a.responses_count++];
+        fetch_response_topic_init(t);
+        t->topic = w->name;
+        memcpy(t->topic_id.b, w->id.b, sizeof t->topic_id.b);
+        t->partitions = list;
+    }
+    t->partitions[t->partitions_count++] = slot->a;
+    w->told_high_watermark = slot->a.high_watermark;
+    w->told_log_start = slot->a.log_start_offset;
+}
+
+static bool fill(struct fetch *f)
+{
+    struct request *r = f->request;
+    uint32_t used = 0, last_bytes = 0;
+    const struct fetch_want *last = NULL;
+    struct fetch_response_partition *list = request_zalloc(r, f->count * sizeof *list);
+    f->a.responses = request_zalloc(r, f->count * sizeof *f->a.responses);
+    if (list == NULL || f->a.responses == NULL) return false;
+    for (uint32_t i = 0; i < f->count; i++) {
+        struct fetch_slot *slot = &f->slots[i];
+        if (slot->a.records.len > 0) last_bytes = i + 1;
+        if (!news(f, slot)) continue;
+        add_answer(f, slot, last, list + used);
+        last = slot->want;
+        used++;
+    }
+    if (f->session != NULL) f->session->first = (f->session->first + last_bytes) % MAX(f->count, 1u);
+    return true;
+}
+
 static int fetch_answer(struct task *t)
 {
     struct request *r = container_of(t, struct request, task);
@@ -350,8 +439,11 @@ static int fetch_answer(struct task *t)
     r->release = fetch_release;
     if (r->conn->closing)
         request_answer_nothing(r);
-    else
+    else if (fill(f))
         request_answer(r, &f->a);
+    else
+        request_refuse(r, "no memory for its answer");
+    leave_session(f);
     return STAGE_DONE;
 }
 

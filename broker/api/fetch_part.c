@@ -7,6 +7,7 @@
  * are back, so neither can come upon a request that is gone.
  * Failure modes: a partition that goes away wakes its waiter; the next read says what is wrong. */
 #include "broker/api/fetch_part.h"
+#include "broker/lane.h"
 #include "broker/shard.h"
 
 static void read_done(struct partition_read *op)
@@ -17,11 +18,32 @@ static void read_done(struct partition_read *op)
     part_return(&f->part);
 }
 
+/* The reader's log and ours part before its offset (KIP-595's truncation on fetch). False: they do not. */
+static bool diverges(struct fetch_read *f, const struct partition *p)
+{
+    f->diverging_epoch = -1;
+    if (f->last_epoch < 0) return false;
+    partition_epoch_end(p, f->last_epoch, &f->diverging_epoch, &f->diverging_end);
+    bool known = f->diverging_epoch >= 0;
+    f->op.status = known ? STATUS_OK : STATUS_OFFSET_OUT_OF_RANGE;
+    f->op.high_watermark = partition_high_watermark(p);
+    f->op.log_start = partition_log_start(p);
+    if (!known || f->diverging_epoch < f->last_epoch || f->diverging_end < f->offset) return true;
+    f->diverging_epoch = -1;
+    return false;
+}
+
 static void read_run(struct part *p)
 {
     struct fetch_read *f = container_of(p, struct fetch_read, part);
+    struct lane *l = shard_lane(p->at, f->id, f->number);
     f->op.done = read_done;
-    partition_read(p->at->lanes[f->lane]->partition, f->offset, f->bytes_max, &f->op);
+    f->op.slice_count = 0;
+    f->op.status = STATUS_UNKNOWN_PARTITION;
+    if (l == NULL || diverges(f, l->partition))
+        part_return(p);
+    else
+        partition_read(l->partition, f->offset, f->bytes_max, &f->op);
 }
 
 static void release_run(struct part *p)
@@ -78,10 +100,10 @@ static void wait_run(struct part *p)
     w->armed = true;
     for (uint32_t i = 0; i < w->count; i++) {
         struct fetch_watch *watch = &w->watches[i];
-        struct partition *partition = p->at->lanes[watch->lane]->partition;
+        struct lane *l = shard_lane(p->at, watch->id, watch->number); /* none: the next read says so */
         watch->waiter = (struct partition_waiter){.offset = watch->offset, .wake = woken};
-        ready = ready || partition_high_watermark(partition) > watch->offset;
-        if (!ready) partition_wait(partition, &watch->waiter);
+        ready = ready || l == NULL || partition_high_watermark(l->partition) > watch->offset;
+        if (!ready) partition_wait(l->partition, &watch->waiter);
     }
     if (ready) disarm(w);
 }

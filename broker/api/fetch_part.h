@@ -16,9 +16,13 @@ struct fetch_read { /* MEM_FETCH of the home shard */
     struct part part;
     struct request *request;
     struct fetch_slot *slot;
-    uint32_t lane;
+    struct topic_id id;
+    int32_t number;
     int64_t offset;
+    int32_t last_epoch; /* of the batch before offset, as the reader has it; -1: it does not say */
     uint32_t bytes_max;
+    int32_t diverging_epoch; /* back: -1, or the epoch up to whose end here (diverging_end) the logs agree */
+    int64_t diverging_end;
     struct partition_read op;
     struct piece pieces[READ_SLICES_MAX]; /* the slices' bytes, for the response */
 };
@@ -29,7 +33,8 @@ void fetch_read_release(struct fetch_read *f, struct shard *home, void (*back)(s
 struct fetch_watch {
     struct partition_waiter waiter;
     struct fetch_wait *wait;
-    uint32_t lane;
+    struct topic_id id;
+    int32_t number;
     int64_t offset; /* woken when the high watermark is above it */
 };
 

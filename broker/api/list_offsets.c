@@ -9,6 +9,7 @@
  * first batch with that time. Failure modes: per partition, the others go on. */
 #include "broker/api/api.h"
 #include "broker/conn.h"
+#include "broker/lane.h"
 #include "broker/part.h"
 #include "broker/shard.h"
 #include "protocol/msg_list_offsets.h"
@@ -27,7 +28,8 @@ struct look_part {
     struct request *request;
     struct list_offsets_response_partition *answer;
     int64_t time_ms;
-    uint32_t slot;
+    struct topic_id id;
+    int32_t number;
 };
 
 static void looked(struct partition_lookup *op)
@@ -39,8 +41,13 @@ static void looked(struct partition_lookup *op)
 static void look_run(struct part *part)
 {
     struct look_part *p = container_of(part, struct look_part, part);
+    struct lane *l = shard_lane(part->at, p->id, p->number);
     p->op.done = looked;
-    partition_lookup_time(part->at->lanes[p->slot]->partition, p->time_ms, &p->op);
+    p->op.status = STATUS_UNKNOWN_PARTITION;
+    if (l != NULL)
+        partition_lookup_time(l->partition, p->time_ms, &p->op);
+    else
+        part_return(part);
 }
 
 static void look_back(struct part *part)
@@ -59,12 +66,11 @@ static bool look_partition(struct request *r, struct str name, const struct list
                            struct list_offsets_response_partition *a)
 {
     struct shard *s = r->shard;
-    const struct topic *t = NULL;
+    const struct image_topic *t = NULL;
     list_offsets_response_partition_init(a);
     a->partition_index = q->partition_index;
     enum status status = api_partition(s, false, name, (struct uuid){0}, q->partition_index, &t);
-    uint32_t slot = status == STATUS_OK ? t->first_slot + (uint32_t)q->partition_index : 0;
-    if (status == STATUS_OK) status = api_epoch_check(s, slot, q->current_leader_epoch);
+    if (status == STATUS_OK) status = api_epoch_check(t, q->partition_index, q->current_leader_epoch);
     if (status == STATUS_OK && q->timestamp < TIME_LATEST_TIERED) status = STATUS_UNSUPPORTED_VERSION;
     a->error_code = status_kafka_code(status);
     if (status != STATUS_OK || q->timestamp == TIME_LATEST_TIERED) return true;
@@ -75,7 +81,8 @@ static bool look_partition(struct request *r, struct str name, const struct list
     p->request = r;
     p->answer = a;
     p->time_ms = q->timestamp == TIME_EARLIEST_LOCAL ? TIME_EARLIEST : q->timestamp;
-    p->slot = slot;
+    p->id = image_topic_id(t);
+    p->number = q->partition_index;
     r->parts_out++;
     part_send(&p->part, s, shard_of(s, t, q->partition_index));
     return true;

@@ -23,7 +23,6 @@ enum produce_stage { PRODUCE_APPEND, PRODUCE_ANSWER };
 struct produce {
     const struct produce_request *q;
     struct produce_response a;
-    struct batch_limits limits;
     bool failed; /* some partition was refused */
 };
 
@@ -72,9 +71,10 @@ static void part_back(struct part *part)
 }
 
 /* What the leader may write into the batch: its own time, or the true maximum of the producer's. */
-static void stamp(struct request *r, void *batch, struct batch_info *info, struct produce_response_partition *a)
+static void stamp(struct request *r, const struct topic_settings *set, void *batch, struct batch_info *info,
+                  struct produce_response_partition *a)
 {
-    if (r->shard->broker->config->append_time) {
+    if (set->timestamp_type == TIMESTAMP_APPEND) {
         a->log_append_time_ms = r->shard->env->now_wall.v;
         batch_set_append_time(batch, info, a->log_append_time_ms);
     } else if (info->record_max_timestamp_ms != info->max_timestamp_ms) {
@@ -82,19 +82,32 @@ static void stamp(struct request *r, void *batch, struct batch_info *info, struc
     }
 }
 
-static enum status check_batch(struct request *r, const struct records *records, struct produce_response_partition *a)
+static struct batch_limits limits_of(const struct request *r, const struct topic_settings *set)
 {
+    struct batch_limits l;
+    batch_limits_init(&l, r->shard->env->now_wall.v);
+    l.batch_bytes_max = (uint32_t)set->max_message_bytes;
+    l.before_max_ms = set->timestamp_before_max_ms;
+    l.after_max_ms = set->timestamp_after_max_ms;
+    l.check_timestamps = set->timestamp_type == TIMESTAMP_CREATE;
+    return l;
+}
+
+static enum status check_batch(struct request *r, const struct topic_settings *set, const struct records *records,
+                               struct produce_response_partition *a)
+{
+    struct batch_limits limits = limits_of(r, set);
     struct batch_info info;
     struct batch_fault fault = {.record_index = -1, .text = "the partition has no record batch"};
     enum status s = STATUS_INVALID_RECORD;
     if (records->len > 0)
-        s = batch_validate(records->data, (size_t)records->len, &r->produce->limits, r->shard->env->mem, &info, &fault);
+        s = batch_validate(records->data, (size_t)records->len, &limits, r->shard->env->mem, &info, &fault);
     if (s == STATUS_OK && batch_is_transactional(&info)) {
         fault.text = "transactions are not available on this broker";
         s = STATUS_INVALID_RECORD;
     }
     if (s == STATUS_OK)
-        stamp(r, (void *)(uintptr_t)records->data, &info, a);
+        stamp(r, set, (void *)(uintptr_t)records->data, &info, a);
     else
         refuse_batch(r, a, s, &fault);
     return s;
@@ -105,7 +118,7 @@ static bool append_partition(struct request *r, const struct produce_request_top
 {
     struct produce *p = r->produce;
     struct shard *s = r->shard;
-    const struct topic *t = NULL;
+    const struct image_topic *t = NULL;
     produce_response_partition_init(a);
     a->index = q->index;
     if (p->q->acks < -1 || p->q->acks > 1) {
@@ -117,7 +130,8 @@ static bool append_partition(struct request *r, const struct produce_request_top
         refuse(p, a, status, NULL);
         return true;
     }
-    if (check_batch(r, &q->records, a) != STATUS_OK) return true;
+    const struct topic_settings *set = settings_of(&s->settings, t->configs);
+    if (check_batch(r, set, &q->records, a) != STATUS_OK) return true;
     struct produce_part *part = request_zalloc(r, sizeof *part);
     if (part == NULL) return false;
     part->part.run = produce_part_run;
@@ -126,7 +140,8 @@ static bool append_partition(struct request *r, const struct produce_request_top
     part->answer = a;
     part->batch = q->records.data;
     part->len = (uint32_t)q->records.len;
-    part->slot = t->first_slot + (uint32_t)q->index;
+    part->id = image_topic_id(t);
+    part->number = q->index;
     part->deadline = mono_add(s->env->now, (int64_t)p->q->timeout_ms * NS_PER_MS);
     r->parts_out++;
     part_send(&part->part, s, shard_of(s, t, q->index));
@@ -157,17 +172,6 @@ static bool append_all(struct request *r)
     return true;
 }
 
-static void set_limits(struct request *r)
-{
-    const struct broker_config *c = r->shard->broker->config;
-    struct batch_limits *l = &r->produce->limits;
-    batch_limits_init(l, r->shard->env->now_wall.v);
-    l->batch_bytes_max = c->message_max_bytes;
-    l->before_max_ms = c->before_max_ms;
-    l->after_max_ms = c->after_max_ms;
-    l->check_timestamps = !c->append_time;
-}
-
 static int produce_append(struct task *t)
 {
     struct request *r = container_of(t, struct request, task);
@@ -180,7 +184,6 @@ static int produce_append(struct task *t)
     produce_response_init(&p->a);
     p->q = api_decode(r, sizeof *p->q);
     if (p->q == NULL) return STAGE_DONE;
-    set_limits(r);
     /* A response with holes must not leave. */
     if (!append_all(r)) conn_fault(r->conn, "no memory for its request", API_PRODUCE, r->header.api_version);
     return r->parts_out > 0 ? STAGE_WAIT(PRODUCE_ANSWER) : PRODUCE_ANSWER;

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A lane: what the broker keeps with a partition on its owner shard. Appends of one partition keep the order in which
+ * their parts arrive: one that the store refuses with BUSY is tried again every few milliseconds, and those behind it
+ * wait.
+ *
+ * Parts name a partition by (topic id, number) and look it up when they arrive (shard_lane): a topic may have been
+ * deleted while they travelled. Life: lane_open when the partition is there; lane_close before it is deleted: not found
+ * any more, parts that wait end with UNKNOWN_PARTITION; lane_free when the partition is gone or the store closes, which
+ * waits for the last append that the store has. */
+#pragma once
+#include "base/env.h"
+#include "storage/store.h"
+
+struct produce_part;
+struct shard;
+
+struct lane {
+    struct partition_user user;
+    struct list_node in_shard, in_graves; /* open; closed, to be deleted */
+    struct partition *partition;
+    struct shard *shard;
+    struct list waiting;       /* parts behind one that was refused BUSY, itself at the front */
+    struct produce_part *busy; /* refused BUSY, its op not yet complete */
+    struct timer retry;
+    uint32_t in_store; /* parts whose append is with the store */
+    bool closed, freed;
+};
+
+/* NO_MEMORY. */
+MUST_CHECK enum status lane_open(struct shard *s, struct partition *p);
+void lane_close(struct lane *l);
+void lane_free(struct lane *l); /* closed */
+
+/* NULL: no such partition here (any more). */
+struct lane *shard_lane(const struct shard *s, struct topic_id id, int32_t number);
+
+void lane_append(struct lane *l, struct produce_part *p); /* ends with part_return */
