@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A record batch of any bytes, as it is and with its CRC made right. What validation takes the iterator must walk, with
- * the same count and largest timestamp. */
+ * the same count and largest timestamp, and a search by time must find in it. */
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/crc32c.h"
 #include "protocol/batch_record.h"
+#include "protocol/batch_time.h"
 #include <stdlib.h>
 
 #define FUZZ_CAP (1u << 20)
@@ -33,6 +34,22 @@ static void walk(struct mem *mem, const uint8_t *data, const struct batch_info *
     CHECK(max_ms == info->record_max_timestamp_ms);
 }
 
+static void search(struct mem *mem, const uint8_t *data, const struct batch_info *info, bool valid)
+{
+    struct batch_time_query q = {.largest = true, .from_ms = INT64_MIN, .output_cap_bytes = FUZZ_CAP};
+    struct batch_time largest, first;
+    q.from_offset = INT64_MIN;
+    enum status s = batch_time_find(data, info, &q, mem, &largest);
+    if (valid) CHECK_OK(s);
+    if (s != STATUS_OK) return;
+    CHECK(!valid || info->record_max_timestamp_ms == BATCH_NO_TIMESTAMP ||
+          largest.timestamp_ms == info->record_max_timestamp_ms);
+    q.largest = false;
+    q.from_ms = largest.timestamp_ms;
+    CHECK_OK(batch_time_find(data, info, &q, mem, &first));
+    CHECK(first.offset == largest.offset && first.timestamp_ms == largest.timestamp_ms);
+}
+
 static void try(struct mem *mem, const uint8_t *data, size_t size)
 {
     struct batch_limits limits;
@@ -44,7 +61,10 @@ static void try(struct mem *mem, const uint8_t *data, size_t size)
     enum status s = batch_validate(data, size, &limits, mem, &info, &fault);
     if (s != STATUS_OK) CHECK(fault.text != NULL);
     bool valid = s == STATUS_OK;
-    if (valid || batch_parse(data, size, &info) == STATUS_OK) walk(mem, data, &info, valid);
+    if (valid || batch_parse(data, size, &info) == STATUS_OK) {
+        walk(mem, data, &info, valid);
+        search(mem, data, &info, valid);
+    }
     CHECK(mem_used(mem, MEM_PRODUCE) == 0);
 }
 
