@@ -145,6 +145,7 @@ void partition_appended(struct partition *p, const struct batch_info *b)
         producer_state_append(&p->producers, &header);
     }
     if (p->segment_time_ms < 0) p->segment_time_ms = p->store->env->now_wall.v;
+    partition_segment_newest(p, b->max_timestamp_ms);
     p->log_end += b->last_offset_delta + 1;
     p->end_pos += b->size_bytes;
     partition_touch(p);

@@ -26,7 +26,7 @@ struct partition *partition_new(struct store *s, const char *topic, struct topic
     p->segment_time_ms = -1;
     p->segments = &p->first_segment;
     p->segment_count = p->segment_capacity = 1;
-    p->first_segment = (struct segment){.length = UINT64_MAX};
+    p->first_segment = (struct segment){.length = UINT64_MAX, .newest_ms = -1};
     epoch_map_init(&p->epochs, m);
     producer_state_init(&p->producers, m);
     index_init(&p->index, m, id, number, 0);
@@ -79,8 +79,16 @@ enum status partition_segment_push(struct partition *p, int64_t base, uint64_t s
     struct segment *last = partition_active(p);
     CHECK(last->length == UINT64_MAX && start >= last->start && base >= last->base);
     last->length = start - last->start;
-    p->segments[p->segment_count++] = (struct segment){.base = base, .start = start, .length = UINT64_MAX};
+    p->segments[p->segment_count++] =
+        (struct segment){.base = base, .start = start, .length = UINT64_MAX, .newest_ms = -1};
     return STATUS_OK;
+}
+
+void partition_segment_newest(struct partition *p, int64_t max_timestamp_ms)
+{
+    struct segment *s = partition_active(p);
+    CHECK(s->length == UINT64_MAX);
+    s->newest_ms = MAX(s->newest_ms, max_timestamp_ms >= 0 ? max_timestamp_ms : p->store->env->now_wall.v);
 }
 
 void partition_segments_drop_after(struct partition *p, uint32_t keep)

@@ -25,6 +25,9 @@ struct segment {
     int64_t base;    /* first offset; the file's name */
     uint64_t start;  /* log position of its first byte */
     uint64_t length; /* bytes; of the last segment: UINT64_MAX while it is open */
+    /* No batch in it is younger: the largest max timestamp of what was appended, for a batch without time that of its
+     * append; -1: nothing yet. Stays where a truncation takes the youngest batch away. */
+    int64_t newest_ms;
 };
 
 /* Bytes of the log in memory: one batch, or a fragment of one (whole false: the end of a batch whose beginning is in
@@ -99,6 +102,7 @@ static inline struct segment *partition_active(const struct partition *p)
     return &p->segments[p->segment_count - 1];
 }
 enum status partition_segment_push(struct partition *p, int64_t base, uint64_t start) MUST_CHECK;
+void partition_segment_newest(struct partition *p, int64_t max_timestamp_ms); /* a batch joins the active segment */
 void partition_segments_drop_after(struct partition *p, uint32_t keep);
 void partition_segments_drop_before(struct partition *p, uint32_t count);
 

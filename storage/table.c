@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Encoding and decoding of the checkpoint table. Record body:
  *
- *   0 u8[16] topic id  16 i32 partition  20 u32 flags (1: dropped)  24 u64 home number   (a dropped record ends here)
- *  32 u64 creation  40 i64 log start  48 i64 log end  56 i64 high watermark  64 i64 replicated up to  72 i32 leader
- * epoch 76 u32 fragment bytes: of the carried bytes, those before the first batch that begins in them 80 u64 end
- * position  88 u64 moved position  96 u64 carry end  104 u64 resume sequence  112 u32 resume entry 116 u16 topic name
- * bytes  118 u16 zero  120 i64 damaged from  128 i64 damaged to  136 i64 segment time 144 u32 segments  148 u32 carried
- * bytes  152 u32 epoch map bytes  156 u32 producer bytes  160 u32 index bytes 164 u32 zero; 168: name, segments x {i64
- * base, u64 start, u64 length}, carried bytes, epoch map, producers, index
+ *     0 u8[16] topic id        16 i32 partition           20 u32 flags (1: dropped)
+ *    24 u64 home number        (a dropped record ends here)
+ *    32 u64 creation           40 i64 log start           48 i64 log end           56 i64 high watermark
+ *    64 i64 replicated up to   72 i32 leader epoch
+ *    76 u32 fragment bytes: of the carried bytes, those before the first batch that begins in them
+ *    80 u64 end position       88 u64 moved position      96 u64 carry end
+ *   104 u64 resume sequence   112 u32 resume entry       116 u16 topic name bytes 118 u16 zero
+ *   120 i64 damaged from      128 i64 damaged to         136 i64 segment time
+ *   144 u32 segments          148 u32 carried bytes      152 u32 epoch map bytes  156 u32 producer bytes
+ *   160 u32 index bytes       164 u32 zero               168 u64 log position of the resume entry
+ *   176 name, segments x {i64 base, u64 start, u64 length, i64 newest}, carried bytes, epoch map, producers, index
  *
  * Failure modes: a decoder believes no count before it has added it up against the bytes there are. */
 #include "storage/table.h"
@@ -20,7 +24,7 @@
 
 #define BODY_DROP_BYTES  32u
 #define BODY_FIXED_BYTES 176u
-#define SEGMENT_BYTES    24u
+#define SEGMENT_BYTES    32u
 #define FLAG_DROPPED     1u
 #define OUT_FIRST_BYTES  4096u
 
@@ -69,6 +73,13 @@ enum status chunk_header_decode(const uint8_t in[CHUNK_HEADER_BYTES], struct chu
     if (h.replay_from > h.sequence + 1 || h.payload_bytes > UINT32_MAX) return STATUS_DAMAGED;
     *ret_header = h;
     return STATUS_OK;
+}
+
+uint32_t chunk_other_version(const uint8_t in[CHUNK_HEADER_BYTES])
+{
+    uint32_t version = load_le32(in + 8);
+    bool sound = load_le64(in) == TABLE_MAGIC && load_le32(in + 12) == sealed_crc(in, CHUNK_HEADER_BYTES);
+    return sound && version != TABLE_VERSION ? version : 0;
 }
 
 /* --- growing output --- */
@@ -167,6 +178,7 @@ static void record_tail(uint8_t *at, const uint8_t *b, const struct partition *p
         store_le64(at, (uint64_t)p->segments[i].base);
         store_le64(at + 8, p->segments[i].start);
         store_le64(at + 16, p->segments[i].length);
+        store_le64(at + 24, (uint64_t)p->segments[i].newest_ms);
     }
     refs_copy(p, p->moved_pos, load_le32(b + 148), at);
     at += load_le32(b + 148);
@@ -234,9 +246,9 @@ static enum status load_segments(struct partition *p, const uint8_t *at, uint32_
 {
     if (count == 0) return STATUS_DAMAGED;
     for (uint32_t i = 0; i < count; i++, at += SEGMENT_BYTES) {
-        int64_t base = (int64_t)load_le64(at);
+        int64_t base = (int64_t)load_le64(at), newest_ms = (int64_t)load_le64(at + 24);
         uint64_t start = load_le64(at + 8), length = load_le64(at + 16);
-        if ((length == UINT64_MAX) != (i == count - 1)) return STATUS_DAMAGED;
+        if ((length == UINT64_MAX) != (i == count - 1) || base < 0 || newest_ms < -1) return STATUS_DAMAGED;
         if (i == 0) {
             p->first_segment = (struct segment){.base = base, .start = start, .length = UINT64_MAX};
         } else {
@@ -245,6 +257,7 @@ static enum status load_segments(struct partition *p, const uint8_t *at, uint32_
             enum status status = partition_segment_push(p, base, start);
             if (status != STATUS_OK) return status;
         }
+        partition_active(p)->newest_ms = newest_ms;
     }
     return STATUS_OK;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Bytes of the checkpoint table: a base chunk (all partitions) and delta chunks (those touched since), appended to one
- * of two files in turn (generation % 2). Pure. Format version 1, little-endian; docs/formats/checkpoint.md.
+ * of two files in turn (generation % 2). Pure. Format version 2, little-endian; docs/formats/checkpoint.md.
  *
  *   chunk header (128 bytes; a chunk starts on a 4 KiB boundary)      record
  *     0 u64 magic "LEATTABL"    8 u32 version   12 u32 header CRC       0 u32 body bytes   4 u32 CRC of the body
@@ -17,7 +17,7 @@
 #include "storage/partition.h"
 
 #define TABLE_MAGIC        0x4c4241545441454cull /* "LEATTABL" */
-#define TABLE_VERSION      1u
+#define TABLE_VERSION      2u
 #define CHUNK_HEADER_BYTES 128u
 #define RECORD_HEAD_BYTES  8u
 
@@ -28,7 +28,10 @@ struct chunk_header {
 };
 
 void chunk_header_encode(uint8_t out[CHUNK_HEADER_BYTES], struct chunk_header *h); /* sets h->header_crc */
+/* FORMAT: not a chunk of this version; DAMAGED. */
 enum status chunk_header_decode(const uint8_t in[CHUNK_HEADER_BYTES], struct chunk_header *ret_header) MUST_CHECK;
+/* The version of a sound header that another version of ours wrote; 0: it is none. */
+uint32_t chunk_other_version(const uint8_t in[CHUNK_HEADER_BYTES]);
 
 /* Growing bytes in struct mem; sticky failure when memory runs out. */
 struct out {

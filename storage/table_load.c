@@ -122,6 +122,19 @@ static enum status load_chain(struct recovery *r, int file, const struct chain *
     return STATUS_OK;
 }
 
+/* Taken for no table at all, it would be replayed over. */
+static enum status refuse_other_version(struct recovery *r, int file)
+{
+    const struct buf *b = r->tables[file];
+    uint32_t version = b != NULL && r->read_bytes[file] >= BLOCK_BYTES ? chunk_other_version(b->data) : 0;
+    if (version == 0) return STATUS_OK;
+    recovery_fail(r, STATUS_FORMAT,
+                  "%s/table-%d: written in format %u, this Leat reads format %u: use the version that "
+                  "wrote it",
+                  r->dir.s, file, version, TABLE_VERSION);
+    return STATUS_FORMAT;
+}
+
 enum status recovery_load_table(struct recovery *r)
 {
     struct chain chains[2];
@@ -129,6 +142,8 @@ enum status recovery_load_table(struct recovery *r)
     r->read_bytes[1] = r->read2.moved;
     if (r->tables[0] == NULL) r->read_bytes[0] = 0;
     if (r->tables[1] == NULL) r->read_bytes[1] = 0;
+    for (int i = 0; i < 2; i++)
+        if (refuse_other_version(r, i) != STATUS_OK) return STATUS_FORMAT;
     for (int i = 0; i < 2; i++) follow(r, i, &chains[i]);
     int newest = chains[1].chunks > 0 && (chains[0].chunks == 0 || chains[1].generation > chains[0].generation) ? 1 : 0;
     /* a file without a sound base: a torn rewrite, which leaves older chunks behind it, or damage, which leaves newer

@@ -5,7 +5,10 @@
 #include "base/crc32c.h"
 #include "storage/control.h"
 #include "storage/directory_file.h"
+#include "protocol/batch_record.h"
 #include "storage/journal_format.h"
+#include "storage/partition_map.h"
+#include "storage/store_impl.h"
 #include "storage/table.h"
 #include "tests/unit/check_main.h"
 #include <stdio.h>
@@ -131,5 +134,78 @@ static void chunk(void)
     mem_destroy(mem);
 }
 
+/* A record of two segments with carried bytes, an epoch, a producer and the running index block. */
+static void record_make(struct store *s, const uint8_t *batch, uint32_t len, struct partition **ret_p)
+{
+    struct partition *p = partition_new(s, "golden", (struct topic_id){{9, 8, 7}}, 3);
+    struct buf *b = buf_create(s->env->mem, MEM_LOG, len);
+    ASSERT(p != NULL && b != NULL);
+    memcpy(b->data, batch, len);
+    b->size = len;
+    p->home = 2;
+    p->creation = 11;
+    p->epoch = 5;
+    p->first_segment.newest_ms = 1600000000000;
+    ASSERT_EQ(partition_segment_push(p, 40, 9000), STATUS_OK);
+    partition_segment_newest(p, 1700000000000);
+    p->log_start = p->log_start_durable = 7;
+    p->high_watermark = p->durable_end = p->log_end = 41;
+    p->moved_pos = p->carried_pos = p->durable_pos = 9000;
+    p->end_pos = 9000 + len;
+    p->segment_time_ms = 1700000000001;
+    index_reset(&p->index, 40);
+    ASSERT_EQ(epoch_map_add(&p->epochs, 5, 30), STATUS_OK);
+    ASSERT_EQ(producer_state_reserve(&p->producers), STATUS_OK);
+    producer_state_append(&p->producers, &(struct producer_batch){.producer_id = 77,
+                                                                  .epoch = 1,
+                                                                  .first_sequence = 8,
+                                                                  .record_count = 1,
+                                                                  .base_offset = 40,
+                                                                  .last_offset = 40,
+                                                                  .max_timestamp_ms = 1700000000000});
+    producer_state_commit(&p->producers, 41);
+    ASSERT_EQ(partition_carry(p, b, 0, 9000, len, 0, 0, 0), STATUS_OK);
+    buf_unref(&b);
+    *ret_p = p;
+}
+
+static void table(void)
+{
+    static struct env env;
+    static struct store store = {.env = &env};
+    struct mem *mem = env.mem = mem_create(64 << 20);
+    struct batch_builder builder;
+    struct batch_options options;
+    const uint8_t *batch;
+    size_t len, pos = 0;
+    struct out out;
+    struct record record;
+    struct resume resume;
+    struct partition *p;
+    list_init(&store.touched);
+    list_init(&store.unmoved);
+    batch_options_init(&options);
+    options.base_offset = 40;
+    options.leader_epoch = 5;
+    batch_builder_init(&builder, mem, &options);
+    ASSERT_EQ(batch_builder_append(&builder, 1700000000000, "k", 1, "v", 1, NULL, 0), STATUS_OK);
+    ASSERT_EQ(batch_builder_finish(&builder, &batch, &len), STATUS_OK);
+    record_make(&store, batch, (uint32_t)len, &p);
+    out_init(&out, mem);
+    table_record(&out, p);
+    compare("record", out.data, out.len);
+    partition_free(p);
+    ASSERT_EQ(table_record_decode(out.data, out.len, &pos, &record), STATUS_OK);
+    p = partition_new(&store, record.topic, record.id, record.number);
+    ASSERT_EQ(table_record_load(&record, p, &resume), STATUS_OK);
+    ASSERT(p->segment_count == 2 && p->segments[0].newest_ms == 1600000000000);
+    ASSERT(p->segments[1].base == 40 && p->segments[1].newest_ms == 1700000000000);
+    ASSERT(p->ref_count == 1 && ref_at(p, 0)->base_offset == 40 && p->epoch == 5 && p->log_start == 7);
+    partition_free(p);
+    out_free(&out);
+    batch_builder_deinit(&builder);
+    mem_destroy(mem);
+}
+
 TEST_MAIN("storage formats", {"leat.directory", directory}, {"control page", control}, {"journal group", group},
-          {"checkpoint chunk", chunk})
+          {"checkpoint chunk", chunk}, {"partition record", table})
