@@ -241,6 +241,8 @@ enum status partition_cut(struct partition *p, int64_t end, const struct truncat
     uint32_t carried = (uint32_t)(t->end_pos - t->carry_pos);
     /* at a replay also where the cut found its bytes in a file, unless the replay begins with the carried ones */
     bool in_memory = p->moved_pos <= t->end_pos && p->end_pos >= t->end_pos;
+    /* or the table calls more moved than this cut left so: a later cut may go between the two */
+    if (state && t->index_bytes > 0 && t->carry_pos < p->moved_pos) in_memory = false;
     if (!in_memory && t->index_bytes == 0) return STATUS_DAMAGED;
     if (in_memory) {
         refs_pop_back_to(p, t->end_pos);

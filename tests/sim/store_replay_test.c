@@ -79,6 +79,58 @@ static void moved_end_in_a_header(void)
     for (uint32_t head = 1; head < 70; head++) batch_across_the_moved_end(head);
 }
 
+static void ignore(struct partition_append *op)
+{
+    ASSERT_EQ(op->status, STATUS_OK);
+}
+
+static void append_at_once(struct partition *p, const uint32_t *value_bytes, int count)
+{
+    static struct partition_append ops[4];
+    static uint8_t bytes[1 << 17];
+    for (int i = 0; i < count; i++) {
+        struct world_batch b = {.records = 1, .value_bytes = value_bytes[i]};
+        ops[i] = (struct partition_append){.done = ignore};
+        partition_append(p, bytes, world_batch_make(&b, bytes, sizeof bytes), &ops[i]);
+    }
+}
+
+/* A cut in a file takes the moved end back to its index block; a second one above that, but below what the table calls
+ * moved, is a cut in memory then, and carries nothing. A replay must go back as far. */
+static void a_cut_in_memory_after_one_in_a_file(void)
+{
+    struct store_world w;
+    world_init(&w, 7, NULL);
+    w.config.checkpoint_ms = 1000;
+    ASSERT_EQ(world_boot(&w, 1), STATUS_OK);
+    struct partition *p = world_create(&w, "t", 0);
+    partition_replicated(p, 1);
+    append_at_once(p, (uint32_t[]){70000, 18000}, 2); /* batches at 0 and 70,000; moved up to 86,016 */
+    world_pass(&w, 1200 * NS_PER_MS);                 /* and a table says so */
+    for (uint64_t i = 2; i < 30; i++)                 /* moved far beyond; no table says that */
+        ASSERT_EQ(world_append(&w, p, &(struct world_batch){.records = 1, .value_bytes = 3000, .tag = i}, NULL),
+                  STATUS_OK);
+    world_pass(&w, 10 * NS_PER_MS);
+    ASSERT_EQ(world_truncate(&w, p, 6), STATUS_OK); /* above 86,016: back to 65,536 */
+    ASSERT_EQ(world_truncate(&w, p, 1), STATUS_OK); /* 70,000 */
+    append_some(&w, p, 1, 2);
+    world_crash(&w, SIM_POWER);
+    ASSERT_EQ(world_boot(&w, 1), STATUS_OK);
+    p = world_find(&w, "t", 0);
+    ASSERT_EQ(partition_log_end(p), 3);
+    partition_replicated(p, 3);
+    struct partition_read *r = calloc(1, sizeof *r);
+    for (int64_t offset = 0; offset < 3; offset++) {
+        ASSERT_EQ(world_read(&w, p, offset, 1, r), STATUS_OK);
+        ASSERT(r->bytes > (offset == 0 ? 70000 : 100) && r->bytes < (offset == 0 ? 70100 : 200));
+        partition_read_release(r);
+    }
+    free(r);
+    ASSERT_EQ(world_stop(&w), STATUS_OK);
+    world_deinit(&w);
+}
+
 TEST_MAIN("storage findings", {"a log start that moved before the last appends", log_start_then_appends},
           {"a first start that was cut off", first_start_cut_off},
-          {"moved bytes that end inside a batch header", moved_end_in_a_header})
+          {"moved bytes that end inside a batch header", moved_end_in_a_header},
+          {"a cut in memory after one in a file", a_cut_in_memory_after_one_in_a_file})
