@@ -206,19 +206,3 @@ void partition_read_release(struct partition_read *op)
     op->slice_count = 0;
     op->bytes = 0;
 }
-
-static void lookup_refused(struct commit_waiter *w, enum status status)
-{
-    struct partition_lookup *op = container_of(w, struct partition_lookup, waiter);
-    op->done(op);
-}
-
-void partition_lookup_time(struct partition *p, int64_t time_ms, struct partition_lookup *op)
-{
-    op->status = time_ms == -1 || time_ms == -2 ? STATUS_OK : STATUS_UNSUPPORTED;
-    op->offset = time_ms == -1 ? p->high_watermark : p->log_start_durable;
-    op->timestamp_ms = -1;
-    op->epoch = epoch_map_epoch_of(&p->epochs, op->offset);
-    op->waiter = (struct commit_waiter){.durable = lookup_refused};
-    store_refuse(p->store, &op->waiter);
-}

@@ -146,9 +146,13 @@ struct partition_waiter {
 void partition_wait(struct partition *p, struct partition_waiter *w);
 void partition_wait_cancel(struct partition_waiter *w);
 
-/* (In this version only the special times; others are answered UNSUPPORTED.) First offset whose record batch has max
- * timestamp >= ms (Kafka's ListOffsets by time, to the batch); and the special times -1 latest, -2 earliest, -3 max
- * timestamp. offset -1, timestamp -1: none. */
+/* Kafka's ListOffsets by time, among the records between log start and high watermark of this moment. From 0 on: the
+ * first record, in offset order, with that time or a later one. -3: the first record with the largest time. Both tell
+ * its offset, its time and the leader epoch of its batch; offset -1, timestamp -1, epoch -1: there is none. -1: the
+ * high watermark and the current leader epoch; -2: the log start and its leader epoch (-1: not known); timestamp -1.
+ * Fails as a read does (NOT_LEADER, DAMAGED, IO_ERROR, BUSY: try again); BATCH_TOO_LARGE, CORRUPT_BATCH,
+ * INVALID_RECORD: a batch whose records cannot be read stands where the answer would be. UNSUPPORTED: another
+ * negative time. */
 struct partition_lookup {
     void (*done)(struct partition_lookup *op);
     enum status status;

@@ -5,8 +5,8 @@
  *   answer  all parts are back
  *
  * -1 latest (the high watermark; there are no transactions, so the isolation level changes nothing), -2 earliest, -3
- * the largest timestamp, -4 earliest local = earliest, -5 latest tiered: there is no tier, offset -1; from 0 on: the
- * first batch with that time. Failure modes: per partition, the others go on. */
+ * the record with the largest timestamp, -4 earliest local = earliest, -5 latest tiered: there is no tier, offset -1;
+ * from 0 on: the first record with that time or a later one. Failure modes: per partition, the others go on. */
 #include "broker/api/api.h"
 #include "broker/conn.h"
 #include "broker/lane.h"

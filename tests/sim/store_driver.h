@@ -27,7 +27,7 @@ struct driver_part {
 };
 
 struct driver_totals {
-    uint64_t appends, acked, duplicates, refused_sequences, busy, reads, cuts, log_starts, epochs;
+    uint64_t appends, acked, duplicates, refused_sequences, busy, reads, lookups, cuts, log_starts, epochs;
     uint64_t kills, power_cuts, clean_stops, fences, failed_starts, checkpoints;
     uint64_t faults;
     int64_t simulated_ns;

@@ -79,6 +79,32 @@ void model_accept(struct model_log *l, uint64_t id, const struct batch_info *b, 
     l->log_end += b->record_count;
 }
 
+void model_times(struct model_log *l, int64_t time_ms, int64_t time_step)
+{
+    CHECK(l->count > 0);
+    l->batches[l->count - 1].time_ms = time_ms;
+    l->batches[l->count - 1].time_step = time_step;
+}
+
+int64_t model_lookup(const struct model_log *l, int64_t ms, int64_t from, int64_t to, int64_t *ret_ms,
+                     int32_t *ret_epoch)
+{
+    int64_t found = -1;
+    *ret_ms = *ret_epoch = -1;
+    for (uint32_t i = 0; i < l->count; i++) {
+        const struct model_batch *b = &l->batches[i];
+        for (int32_t k = 0; k < b->records; k++) {
+            int64_t offset = b->base + k, time_ms = b->time_ms + k * b->time_step;
+            if (offset < from || offset >= to || (ms >= 0 && (found >= 0 || time_ms < ms))) continue;
+            if (ms < 0 && time_ms <= *ret_ms) continue;
+            found = offset;
+            *ret_ms = time_ms;
+            *ret_epoch = b->epoch;
+        }
+    }
+    return found;
+}
+
 const char *model_ack(struct model_log *l, uint64_t id)
 {
     for (uint32_t i = 0; i < l->count; i++) {

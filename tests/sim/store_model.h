@@ -11,6 +11,7 @@ struct model_batch {
     int64_t base, producer_id;
     uint32_t len, crc; /* of the bytes behind the leader epoch: what the log must not change */
     int32_t records, first_sequence, epoch;
+    int64_t time_ms, time_step; /* of the first record; from record to record */
     int16_t producer_epoch;
     bool acked;
 };
@@ -32,6 +33,7 @@ void model_deinit(struct model_log *l);
 /* What the engine must answer to that batch now; *ret_base: the original's offset of a duplicate. */
 enum status model_expect(const struct model_log *l, const struct batch_info *b, int64_t *ret_base);
 void model_accept(struct model_log *l, uint64_t id, const struct batch_info *b, const uint8_t *bytes);
+void model_times(struct model_log *l, int64_t time_ms, int64_t time_step); /* of the batch accepted last */
 /* NULL, or the first acknowledgement came out of order, ... */
 const char *model_ack(struct model_log *l, uint64_t id);
 void model_cut(struct model_log *l, int64_t offset); /* to the batch boundary at or below */
@@ -43,4 +45,8 @@ const char *model_compare(const struct model_log *l, const uint8_t *at, uint32_t
                           uint32_t *ret_len);
 /* Where that epoch's records end; NO_OFFSET: it has none that are left. */
 int64_t model_epoch_end(const struct model_log *l, int32_t epoch);
+/* ListOffsets among the records of [from, to): the first with time >= ms, or, for ms -3, the first with the largest.
+ * -1: none. */
+int64_t model_lookup(const struct model_log *l, int64_t ms, int64_t from, int64_t to, int64_t *ret_ms,
+                     int32_t *ret_epoch);
 const char *model_wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));

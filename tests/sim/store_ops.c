@@ -10,7 +10,7 @@
 
 #define BATCH_BYTES (96u << 10)
 
-enum driver_kind { DO_APPEND, DO_READ, DO_EPOCH, DO_CUT, DO_LOG_START };
+enum driver_kind { DO_APPEND, DO_READ, DO_LOOKUP, DO_EPOCH, DO_CUT, DO_LOG_START };
 
 struct driver_op {
     enum driver_kind kind;
@@ -19,10 +19,12 @@ struct driver_op {
     uint64_t id;
     int64_t offset; /* asked for, or accepted at */
     int32_t epoch;
+    int64_t time_ms, high_watermark; /* of a lookup: asked for, and where it ends */
     enum status expected;
     union {
         struct partition_append append;
         struct partition_read read;
+        struct partition_lookup lookup;
         struct partition_change change;
     };
 };
@@ -165,6 +167,14 @@ static void random_sequence(struct driver *d, struct driver_part *part, struct w
     }
 }
 
+/* They rise in the long run and go back now and then; some batches are compressed. */
+static void random_times(struct driver *d, struct driver_part *part, struct world_batch *b)
+{
+    b->time_ms = WORLD_TIME_MS + part->log.log_end * 10 + (int64_t)driver_pick(d, 500);
+    b->time_step = (int64_t)driver_pick(d, 21) - 10;
+    if (driver_chance(d, 25)) b->codec = (enum codec)driver_pick(d, CODEC_COUNT);
+}
+
 static void producers_learn(struct driver_part *part, const struct batch_info *b)
 {
     for (int i = 0; i < DRIVER_PRODUCERS; i++) {
@@ -180,6 +190,7 @@ static void do_append(struct driver *d, struct driver_part *part)
     struct world_batch b = {.records = 1 + (int32_t)driver_pick(d, 4), .tag = op->id};
     if (driver_chance(d, 60)) random_sequence(d, part, &b);
     b.value_bytes = random_size(d) / (uint32_t)b.records;
+    random_times(d, part, &b);
     uint32_t len = world_batch_make(&b, d->bytes, BATCH_BYTES);
     struct batch_info info;
     CHECK_OK(batch_parse(d->bytes, len, &info));
@@ -198,6 +209,7 @@ static void do_append(struct driver *d, struct driver_part *part)
                               status_text(op->expected)));
     op->offset = part->log.log_end;
     model_accept(&part->log, op->id, &info, d->bytes);
+    model_times(&part->log, b.time_ms, b.time_step);
     if (op->append.base_offset != op->offset)
         judge(op, model_wrong("accepted at %lld, the log ended at %lld", (long long)op->append.base_offset,
                               (long long)op->offset));
@@ -252,6 +264,47 @@ static void do_read(struct driver *d, struct driver_part *part)
     partition_read(part->p, op->offset, (uint32_t)(1 + driver_pick(d, 200 << 10)), &op->read);
 }
 
+/* --- lookup by time --- */
+
+/* The log start may have moved meanwhile: then what was right at any moment between is right. */
+static void looked(struct partition_lookup *k)
+{
+    struct driver_op *op = container_of(k, struct driver_op, lookup);
+    const struct model_log *l = &op->part->log;
+    if (k->status == STATUS_OK) {
+        int64_t ms, to = op->high_watermark, now = partition_log_start(op->part->p);
+        int32_t epoch;
+        int64_t early = model_lookup(l, op->time_ms, op->offset, to, &ms, &epoch);
+        if (k->offset != early && now > op->offset) {
+            int64_t late = model_lookup(l, op->time_ms, now, to, &ms, &epoch);
+            if (k->offset != late && k->offset > early && (late < 0 || k->offset < late))
+                late = model_lookup(l, op->time_ms, k->offset, to, &ms, &epoch);
+            early = late;
+        }
+        if (k->offset != early || k->timestamp_ms != ms || k->epoch != epoch)
+            judge(op, model_wrong("lookup of %lld among [%lld, %lld): %lld at %lld, epoch %d; expected %lld at %lld, "
+                                  "epoch %d",
+                                  (long long)op->time_ms, (long long)op->offset, (long long)to, (long long)k->offset,
+                                  (long long)k->timestamp_ms, k->epoch, (long long)early, (long long)ms, epoch));
+        op->d->totals->lookups++;
+    } else if (!excused(op->d, k->status)) {
+        judge(op, model_wrong("lookup of %lld: %s", (long long)op->time_ms, status_text(k->status)));
+    }
+    end(op);
+}
+
+static void do_lookup(struct driver *d, struct driver_part *part)
+{
+    struct driver_op *op = begin(d, part, DO_LOOKUP);
+    if (op == NULL) return;
+    op->offset = partition_log_start(part->p);
+    op->high_watermark = partition_high_watermark(part->p);
+    op->time_ms = WORLD_TIME_MS - 50 + (int64_t)driver_pick(d, (uint64_t)part->log.log_end * 10 + 700);
+    if (driver_chance(d, 25)) op->time_ms = -3;
+    op->lookup.done = looked;
+    partition_lookup_time(part->p, op->time_ms, &op->lookup);
+}
+
 /* --- changes --- */
 
 static void changed(struct partition_change *c)
@@ -278,7 +331,8 @@ static void changed(struct partition_change *c)
         d->totals->log_starts += ok;
         break;
     case DO_APPEND:
-    case DO_READ: break;
+    case DO_READ:
+    case DO_LOOKUP: break;
     }
     driver_look(d);
     end(op);
@@ -352,8 +406,10 @@ void driver_step(struct driver *d)
         do_epoch(d, part);
     else if (what < 62)
         do_append(d, part);
-    else if (what < 80)
+    else if (what < 75)
         do_read(d, part);
+    else if (what < 80)
+        do_lookup(d, part);
     else if (what < 84)
         do_epoch(d, part);
     else if (what < 89)

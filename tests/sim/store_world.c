@@ -156,6 +156,7 @@ uint32_t world_batch_make(const struct world_batch *b, uint8_t *out, uint32_t ca
     size_t len;
     char *value = malloc(b->value_bytes + 64);
     batch_options_init(&options);
+    options.codec = b->codec;
     if (b->has_producer) {
         options.producer_id = b->producer_id;
         options.producer_epoch = b->epoch;
@@ -166,8 +167,8 @@ uint32_t world_batch_make(const struct world_batch *b, uint8_t *out, uint32_t ca
         memset(value, (int)('a' + b->tag % 26), b->value_bytes + 64);
         int n = snprintf(value, 64, "%016llx:%06d", (unsigned long long)b->tag, i);
         value[n] = '.';
-        CHECK_OK(
-            batch_builder_append(&builder, 1700000000000, NULL, -1, value, (int32_t)MAX(b->value_bytes, 24u), NULL, 0));
+        int64_t time_ms = (b->time_ms == 0 ? WORLD_TIME_MS : b->time_ms) + i * b->time_step;
+        CHECK_OK(batch_builder_append(&builder, time_ms, NULL, -1, value, (int32_t)MAX(b->value_bytes, 24u), NULL, 0));
     }
     CHECK_OK(batch_builder_finish(&builder, &data, &len));
     CHECK(len <= capacity);
@@ -263,6 +264,27 @@ enum status world_log_start(struct store_world *w, struct partition *p, int64_t 
     partition_log_start_move(p, offset, &c.op);
     wait_for(w, &c.answer);
     return c.answer.status;
+}
+
+struct looking {
+    struct partition_lookup op;
+    struct answer answer;
+};
+
+static void looked(struct partition_lookup *op)
+{
+    struct looking *l = container_of(op, struct looking, op);
+    l->answer = (struct answer){.done = true, .status = op->status};
+}
+
+enum status world_lookup(struct store_world *w, struct partition *p, int64_t time_ms,
+                         struct partition_lookup *ret_lookup)
+{
+    struct looking l = {.op.done = looked};
+    partition_lookup_time(p, time_ms, &l.op);
+    wait_for(w, &l.answer);
+    *ret_lookup = l.op;
+    return l.answer.status;
 }
 
 void world_pass(struct store_world *w, int64_t ns)

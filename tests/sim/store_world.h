@@ -4,6 +4,7 @@
  * "partition:n:...". */
 #pragma once
 #include "base/sim/sim.h"
+#include "protocol/codec.h"
 #include "storage/disk.h"
 #include "storage/store.h"
 
@@ -40,8 +41,12 @@ struct world_batch {
     int32_t sequence, records;
     int16_t epoch;
     uint32_t value_bytes;
-    uint64_t tag; /* goes into the values */
+    uint64_t tag;      /* goes into the values */
+    int64_t time_ms;   /* of the first record; 0: WORLD_TIME_MS */
+    int64_t time_step; /* from record to record */
+    enum codec codec;
 };
+#define WORLD_TIME_MS 1700000000000
 uint32_t world_batch_make(const struct world_batch *b, uint8_t *out, uint32_t capacity);
 
 /* Blocking. */
@@ -51,5 +56,7 @@ enum status world_read(struct store_world *w, struct partition *p, int64_t offse
 enum status world_epoch(struct store_world *w, struct partition *p, int32_t epoch);
 enum status world_truncate(struct store_world *w, struct partition *p, int64_t offset);
 enum status world_log_start(struct store_world *w, struct partition *p, int64_t offset);
+enum status world_lookup(struct store_world *w, struct partition *p, int64_t time_ms,
+                         struct partition_lookup *ret_lookup);
 /* Runs the world for so long. */
 void world_pass(struct store_world *w, int64_t ns);
