@@ -64,7 +64,15 @@ void shard_open(struct shard *s)
 
 void partition_settings_apply(struct shard *s, const struct image_topic *t, struct partition *p)
 {
-    (void)s;
-    (void)t;
-    (void)p;
+    const struct topic_settings *from = settings_of(&s->settings, t->configs);
+    struct partition_settings to;
+    partition_settings_init(s->store, &to);
+    to.segment_bytes = (uint64_t)from->segment_bytes;
+    to.segment_ms = from->segment_ms;
+    to.retention_bytes = from->retention_bytes;
+    to.retention_ms = from->retention_ms;
+    to.batch_bytes_max = (uint32_t)MIN(MAX(from->max_message_bytes, 1), s->broker->config->batch_max_bytes);
+    to.deletes = (from->cleanup & CLEANUP_DELETE) != 0;
+    to.compacts = (from->cleanup & CLEANUP_COMPACT) != 0;
+    CHECK_OK(partition_configure(p, &to)); /* each value was checked when it was set */
 }

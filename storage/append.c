@@ -38,7 +38,7 @@ static enum status appendable(const struct partition *p, const struct batch_info
     enum status status = partition_status(p);
     if (status != STATUS_OK) return status;
     if (p->truncating) return STATUS_BUSY;
-    if (b->size_bytes > p->store->config.batch_bytes_max) return STATUS_BATCH_TOO_LARGE;
+    if (b->size_bytes > p->settings.batch_bytes_max) return STATUS_BATCH_TOO_LARGE;
     return p->store->low_space ? STATUS_NO_SPACE : STATUS_OK;
 }
 
@@ -46,7 +46,7 @@ static enum status appendable(const struct partition *p, const struct batch_info
 static bool wants_roll(const struct partition *p, const struct batch_info *b)
 {
     const struct segment *s = partition_active(p);
-    const struct store_config *c = &p->store->config;
+    const struct partition_settings *c = &p->settings;
     uint64_t bytes = p->end_pos - s->start;
     if (bytes == 0) return false;
     if (bytes + b->size_bytes > c->segment_bytes) return true;
@@ -60,7 +60,7 @@ static struct commit_part part_of(struct partition *p, int64_t end, uint64_t end
 }
 
 /* A roll is an entry of the log, so that replay cuts at the same byte whatever the settings are then (rule A5). */
-static enum status roll(struct partition *p)
+enum status partition_roll(struct partition *p)
 {
     struct segment *s = partition_active(p);
     struct entry e = {.kind = ENTRY_ROLL,
@@ -129,7 +129,7 @@ static enum status append(struct partition *p, const void *batch, const struct b
     if (status == STATUS_OK) status = refs_reserve(p);
     if (status == STATUS_OK && rolls) status = partition_segment_reserve(p);
     if (status == STATUS_OK && b->producer_id >= 0) status = producer_state_reserve(&p->producers);
-    if (status == STATUS_OK && rolls) status = roll(p);
+    if (status == STATUS_OK && rolls) status = partition_roll(p);
     if (status == STATUS_OK) status = put_batch(p, batch, b);
     if (status != STATUS_OK) return status == STATUS_NO_MEMORY ? STATUS_BUSY : status;
     partition_appended(p, b);

@@ -115,6 +115,8 @@ void partition_log_start_passed(struct partition *p)
     refs_release_below(p, p->moved_pos);
     refs_evict(p, UINT64_MAX);
     partition_touch(p);
+    bool done = p->segment_count == 1 && p->moved_pos == p->end_pos;
+    if (done && list_linked(&p->in_unmoved)) list_remove(&p->in_unmoved);
 }
 
 static void log_start_durable(struct commit_waiter *w, enum status status)

@@ -278,7 +278,7 @@ static int move_open(struct task *t)
 static int move_allocate(struct task *t)
 {
     struct move *m = container_of(t, struct move, task);
-    const struct store_config *c = &m->p->store->config;
+    const struct partition_settings *c = &m->p->settings;
     uint64_t from = m->from - m->segment.start, need = from + align_up(m->to - m->from, BLOCK_BYTES);
     uint64_t step = c->segment_bytes <= ALLOCATE_WHOLE_BYTES ? c->segment_bytes : MAX(from, ALLOCATE_FIRST_BYTES);
     uint64_t end = MIN(from + MIN(step, ALLOCATE_STEP_BYTES), m->segment.length);

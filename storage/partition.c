@@ -32,6 +32,8 @@ struct partition *partition_new(struct store *s, const char *topic, struct topic
     index_init(&p->index, m, id, number, 0);
     list_init(&p->waiters);
     list_init(&p->truncations);
+    partition_settings_init(s, &p->settings);
+    list_push_back(&s->rounds, &p->in_rounds);
     return p;
 }
 
@@ -47,6 +49,7 @@ void partition_free(struct partition *p)
     if (list_linked(&p->in_touched)) list_remove(&p->in_touched);
     if (list_linked(&p->in_unmoved)) list_remove(&p->in_unmoved);
     if (list_linked(&p->in_dirs)) list_remove(&p->in_dirs);
+    list_remove(&p->in_rounds);
     refs_clear(p);
     epoch_map_deinit(&p->epochs);
     producer_state_deinit(&p->producers);
@@ -186,12 +189,34 @@ void partition_wait_cancel(struct partition_waiter *w)
     if (list_linked(&w->in_partition)) list_remove(&w->in_partition);
 }
 
-/* --- accessors --- */
+/* --- settings --- */
 
-uint64_t partition_size_bytes(const struct partition *p)
+void partition_settings_init(const struct store *s, struct partition_settings *ret_settings)
 {
-    return p->end_pos - p->segments[0].start;
+    *ret_settings = (struct partition_settings){.segment_bytes = s->config.segment_bytes,
+                                                .segment_ms = s->config.segment_ms,
+                                                .retention_bytes = -1,
+                                                .retention_ms = -1,
+                                                .batch_bytes_max = s->config.batch_bytes_max,
+                                                .deletes = true};
 }
+
+enum status partition_configure(struct partition *p, const struct partition_settings *settings)
+{
+    if (settings->segment_bytes < 1 || settings->segment_ms < 1) return STATUS_INVALID;
+    if (settings->retention_bytes < -1 || settings->retention_ms < -1) return STATUS_INVALID;
+    if (settings->batch_bytes_max < 1 || settings->batch_bytes_max > p->store->config.batch_bytes_max)
+        return STATUS_INVALID;
+    p->settings = *settings;
+    return STATUS_OK;
+}
+
+const struct partition_settings *partition_settings(const struct partition *p)
+{
+    return &p->settings;
+}
+
+/* --- accessors --- */
 
 void partition_set_user(struct partition *p, struct partition_user *user)
 {
@@ -237,6 +262,12 @@ int64_t partition_log_end(const struct partition *p)
 int32_t partition_epoch(const struct partition *p)
 {
     return p->epoch;
+}
+
+uint64_t partition_size_bytes(const struct partition *p)
+{
+    CHECK(p->end_pos >= p->segments[0].start);
+    return p->end_pos - p->segments[0].start;
 }
 
 void partition_epoch_end(const struct partition *p, int32_t epoch, int32_t *ret_epoch, int64_t *ret_end)

@@ -90,6 +90,9 @@ struct partition {
     bool truncating;     /* appends wait: refused as BUSY */
     bool deleting;
     struct list truncations; /* waiting for the move in flight */
+    struct partition_settings settings;
+    struct list_node in_rounds; /* upkeep.c */
+    bool trimming;              /* retention moves the log start */
 };
 
 void partition_check(const struct partition *p);
@@ -125,6 +128,9 @@ void partition_hw_advance(struct partition *p); /* after durable_end or replicat
 struct batch_info;
 void partition_appended(struct partition *p, const struct batch_info *b);
 enum status partition_segment_reserve(struct partition *p) MUST_CHECK;
+/* Puts the entry that closes the active segment at the log end; room for a segment was reserved and the entry admitted
+ * in this step (append.c). */
+enum status partition_roll(struct partition *p) MUST_CHECK;
 /* Refs over carried bytes of buf (table.c). */
 enum status partition_carry(struct partition *p, struct buf *b, uint32_t at, uint64_t pos, uint32_t len,
                             uint32_t fragment, uint64_t sequence, uint32_t entry) MUST_CHECK;

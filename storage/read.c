@@ -138,6 +138,15 @@ static bool size_of(const struct reading *r, uint32_t at, uint32_t left, uint64_
     return true;
 }
 
+/* A batch ends in its segment; how large one may be today says nothing of one that is there. */
+static uint64_t bytes_to_segment_end(const struct reading *r, uint32_t at)
+{
+    const struct segment_fetch *f = &r->fetch;
+    uint64_t pos = f->segment.start + f->pos + at;
+    uint64_t end = f->segment.length == UINT64_MAX ? r->p->end_pos : f->segment.start + f->segment.length;
+    return end > pos ? end - pos : 0; /* cut meanwhile */
+}
+
 static int read_parse(struct task *t)
 {
     struct reading *r = container_of(t, struct reading, task);
@@ -154,8 +163,7 @@ static int read_parse(struct task *t)
             if (f->cut_short) return finish(r, STATUS_DAMAGED);
             uint64_t size;
             if (!size_of(r, at, left, &size)) return again(r, 2 * r->want);
-            if (size > (uint64_t)r->p->store->config.batch_bytes_max + INDEX_BLOCK_BYTES)
-                return finish(r, STATUS_DAMAGED);
+            if (size > BATCH_BYTES_MAX || size > bytes_to_segment_end(r, at)) return finish(r, STATUS_DAMAGED);
             if (rest_in_memory(r)) return join(r, at, (uint32_t)size);
             return again(r, (uint32_t)MAX(size, 2 * (uint64_t)r->want));
         }

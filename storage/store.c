@@ -11,6 +11,7 @@
 #include "storage/mover.h"
 #include "storage/partition_map.h"
 #include "storage/unlinker.h"
+#include "storage/upkeep.h"
 
 #include "base/bytes.h"
 
@@ -35,6 +36,7 @@ void store_config_init(struct store_config *c)
         .group_bytes = GROUP_BYTES,
         .files_max = 4000,
         .undelete_ms = 3600 * 1000,
+        .retention_check_ms = 300 * 1000,
     };
 }
 
@@ -156,6 +158,7 @@ static void store_tick(struct timer *t)
 {
     struct store *s = container_of(t, struct store, tick);
     journal_stalled(s->journal, s->config.stall_ms * NS_PER_MS);
+    upkeep_tick(s->upkeep);
     if (!io_op_in_flight(&s->space) && s->env->now.v - s->space_asked.v >= SPACE_NS) {
         s->space_asked = s->env->now;
         s->space = (struct io_op){.kind = IO_SPACE, .path = s->dir.s, .done = space_answered};
@@ -167,6 +170,7 @@ static void store_tick(struct timer *t)
 void store_serve(struct store *s)
 {
     s->serving = true;
+    upkeep_start(s->upkeep);
     s->tick.fire = store_tick;
     s->space_asked = mono_add(s->env->now, -SPACE_NS);
     env_timer_start(s->env, &s->tick, s->env->now);
@@ -193,6 +197,7 @@ struct store *store_new(struct env *e, struct disk *disk, const struct store_con
     list_init(&s->touched);
     list_init(&s->unmoved);
     list_init(&s->dirty_dirs);
+    list_init(&s->rounds);
     list_init(&s->graves);
     list_init(&s->refused);
     s->journal = mem_zalloc(m, MEM_LOG, sizeof *s->journal);
@@ -202,10 +207,11 @@ struct store *store_new(struct env *e, struct disk *disk, const struct store_con
     s->unlinker = unlinker_create(s);
     s->grower = grower_create(s);
     s->trash = trash_create(s);
+    s->upkeep = upkeep_create(s);
     s->table = table_writer_create(s);
     journal_config_of(c, &jc);
     CHECK(s->journal != NULL && s->map != NULL && s->files != NULL && s->mover != NULL && s->unlinker != NULL &&
-          s->grower != NULL && s->trash != NULL && s->table != NULL);
+          s->grower != NULL && s->trash != NULL && s->upkeep != NULL && s->table != NULL);
     CHECK_OK(journal_init(s->journal, e, disk, &store_events, &jc));
     s->journal->owner = s;
     s->hook.run = store_turn;

@@ -29,14 +29,15 @@ struct store_config {
     uint64_t cache_bytes;         /* unmoved bytes and tail cache together */
     uint32_t batch_bytes_max;     /* largest record batch accepted (Kafka's max.message.bytes), default 1 MiB + 12 */
     uint64_t reserve_bytes;       /* below this much free disk space appends are refused; default 1 GiB or 5 % */
-    uint64_t segment_bytes;       /* Kafka's segment.bytes, default 1 GiB */
-    int64_t segment_ms;           /* Kafka's segment.ms, default 7 days */
+    uint64_t segment_bytes;       /* of partitions that have no settings yet, default 1 GiB */
+    int64_t segment_ms;           /* likewise, default 7 days */
     int64_t stall_ms;             /* a write or flush older than this fences the disk (leat.disk.stall.ms) */
     int64_t checkpoint_ms;        /* at least one checkpoint in this time while there are appends; default 30 s */
     struct log *log;              /* of the shard; NULL: silent */
     uint32_t group_bytes;         /* a journal group is closed at this length; default 4 MiB */
     uint32_t files_max;           /* open segment files kept (LRU) */
     int64_t undelete_ms;          /* how long a deleted partition lies in the trash; default 1 h (leat.undelete.ms) */
+    int64_t retention_check_ms;   /* each partition is looked at once in this time (log.retention.check.interval.ms) */
 };
 
 void store_config_init(struct store_config *c); /* the defaults */
@@ -89,6 +90,24 @@ struct partition_delete {
     uint64_t impl[400];
 };
 void partition_delete(struct partition *p, struct partition_delete *op);
+
+/* Topic settings, as far as a partition log knows them; Kafka's names. Not stored: the layer above gives them after
+ * each open or creation, and again whenever they change. Until the first time segments roll and batches are bounded as
+ * store_config says, and retention leaves the partition alone: settings that nobody knows yet may say "keep". */
+struct partition_settings {
+    uint64_t segment_bytes;   /* segment.bytes */
+    int64_t segment_ms;       /* segment.ms */
+    int64_t retention_bytes;  /* retention.bytes; -1: no limit */
+    int64_t retention_ms;     /* retention.ms; -1: no limit */
+    uint32_t batch_bytes_max; /* max.message.bytes: larger batches are refused; those that are there stay readable */
+    bool deletes;             /* cleanup.policy: delete. Without it nothing goes by retention */
+    bool compacts;            /* cleanup.policy: compact; kept for the cleaner, which is not there yet */
+};
+void partition_settings_init(const struct store *s, struct partition_settings *ret_settings); /* the store's defaults */
+/* At any time. INVALID: segment_bytes or segment_ms below 1, a retention below -1, batch_bytes_max 0 or above what the
+ * journal takes (store_config.batch_bytes_max); nothing changes then. */
+enum status partition_configure(struct partition *p, const struct partition_settings *settings) MUST_CHECK;
+const struct partition_settings *partition_settings(const struct partition *p);
 
 const char *partition_topic(const struct partition *p);
 int32_t partition_number(const struct partition *p);

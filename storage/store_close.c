@@ -14,6 +14,7 @@
 #include "storage/mover.h"
 #include "storage/partition_map.h"
 #include "storage/unlinker.h"
+#include "storage/upkeep.h"
 
 #include "base/bytes.h"
 #include "base/histogram.h"
@@ -162,6 +163,7 @@ static void store_free(struct store *s)
     unlinker_destroy(s->unlinker);
     grower_destroy(s->grower);
     trash_destroy(s->trash);
+    upkeep_destroy(s->upkeep);
     files_destroy(s->files);
     partition_map_destroy(s->map);
     journal_deinit(s->journal);

@@ -12,6 +12,7 @@ struct mover;
 struct unlinker;
 struct grower;
 struct trash;
+struct upkeep;
 struct rehome;
 struct recovery;
 
@@ -26,12 +27,14 @@ struct store {
     struct unlinker *unlinker;
     struct grower *grower;
     struct trash *trash;
+    struct upkeep *upkeep;
     struct table_writer *table;
     struct partition_map *map; /* partition_map.h */
     uint64_t creations;        /* last creation sequence given */
     struct list touched;       /* partitions that the next table delta must have */
     struct list unmoved;       /* partitions with bytes not moved, oldest first */
     struct list dirty_dirs;
+    struct list rounds;  /* every partition: upkeep.c looks at them in turn */
     struct list graves;  /* replayed deletions: their directories go to the trash (bury.c) */
     uint32_t deletions;  /* flows under way */
     uint32_t burials;    /* those between entry and synced rename: no checkpoint may begin (rule A6) */

@@ -123,6 +123,7 @@ static void find_part(struct driver *d, struct driver_part *part)
     part->made = true;
     part->wants_epoch = true;
     if (partition_status(part->p) == STATUS_DAMAGED) driver_broken(d, part, "damaged, but nothing was damaged");
+    if (part->retains) part->log.log_start_accepted = MAX(part->log.log_start_accepted, partition_log_end(part->p));
     const char *wrong =
         model_restart(&part->log, partition_log_start(part->p), partition_log_end(part->p), partition_epoch(part->p));
     if (wrong != NULL) driver_broken(d, part, wrong);
@@ -140,6 +141,7 @@ static void create_some(struct driver *d)
         part->p = world_create(&d->w, part->topic, part->number);
         part->made = part->p != NULL;
         if (part->made && part->log.replicated) partition_replicated(part->p, 0);
+        if (part->made) driver_configure(d, part);
     }
 }
 
@@ -148,6 +150,8 @@ static void check_all(struct driver *d)
     for (uint32_t i = 0; i < d->part_count; i++) find_part(d, &d->parts[i]);
     for (uint32_t i = 0; i < d->part_count; i++)
         if (d->parts[i].p != NULL) driver_verify(d, &d->parts[i]);
+    for (uint32_t i = 0; i < d->part_count; i++)
+        if (d->parts[i].p != NULL) driver_configure(d, &d->parts[i]);
 }
 
 /* --- trouble --- */
@@ -234,9 +238,26 @@ static void work(struct driver *d)
     d->totals->fences += disk_fenced(&d->w.disk);
 }
 
+/* A round later retention has done its part: what is left is at most retention.bytes and the front segment. */
+static void check_retention(struct driver *d)
+{
+    const uint64_t segment_most = (576 + 80) << 10; /* of all settings there were */
+    world_pass(&d->w, 2 * d->w.config.retention_check_ms * NS_PER_MS + NS_PER_S);
+    driver_look(d);
+    for (uint32_t i = 0; i < d->part_count && !disk_fenced(&d->w.disk); i++) {
+        struct driver_part *part = &d->parts[i];
+        if (part->p == NULL || partition_high_watermark(part->p) < part->log.log_end) continue;
+        const struct partition_settings *s = partition_settings(part->p);
+        if (s->deletes && s->retention_bytes >= 0 &&
+            partition_size_bytes(part->p) > (uint64_t)s->retention_bytes + segment_most)
+            driver_broken(d, part, "more than retention.bytes is left");
+    }
+}
+
 static void stop_cleanly(struct driver *d)
 {
     drain(d);
+    if (driver_chance(d, 50)) check_retention(d);
     d->stopping = true;
     for (uint32_t i = 0; i < d->part_count; i++) d->parts[i].p = NULL;
     enum status status = world_stop(&d->w);
@@ -271,6 +292,7 @@ static void settings(struct driver *d)
     c->segment_ms = driver_chance(d, 20) ? 500 : 3600 * 1000;
     c->checkpoint_ms = 1 << driver_pick(d, 13);
     c->stall_ms = 10 * 1000;
+    c->retention_check_ms = 200 + (int64_t)driver_pick(d, 800);
     c->files_max = (uint32_t)(4 + driver_pick(d, 60));
     c->reserve_bytes = 64 << 10;
 }

@@ -22,12 +22,13 @@ struct driver_part {
     struct model_log log;
     bool made; /* its creation was acknowledged */
     bool creating, cutting;
+    bool retains;     /* retention was on in this run: the log start moves by itself */
     bool wants_epoch; /* after a cut or a start: records need a new leader epoch first */
     struct driver_producer producers[DRIVER_PRODUCERS];
 };
 
 struct driver_totals {
-    uint64_t appends, acked, duplicates, refused_sequences, busy, reads, lookups, cuts, log_starts, epochs;
+    uint64_t appends, acked, duplicates, refused_sequences, busy, reads, lookups, cuts, log_starts, trims, epochs;
     uint64_t kills, power_cuts, clean_stops, fences, failed_starts, checkpoints;
     uint64_t faults;
     int64_t simulated_ns;
@@ -61,4 +62,5 @@ void driver_step(struct driver *d);                             /* one random op
 void driver_forget(struct driver *d);                           /* the process died: its operations never end */
 void driver_verify(struct driver *d, struct driver_part *part); /* all of the log, blocking */
 void driver_list(struct driver *d, const char *dir);
-void driver_look(struct driver *d); /* what the engine shows now is remembered */
+void driver_configure(struct driver *d, struct driver_part *part); /* random settings */
+void driver_look(struct driver *d);                                /* what the engine shows now is remembered */

@@ -168,9 +168,9 @@ static void random_sequence(struct driver *d, struct driver_part *part, struct w
 }
 
 /* They rise in the long run and go back now and then; some batches are compressed. */
-static void random_times(struct driver *d, struct driver_part *part, struct world_batch *b)
+static void random_times(struct driver *d, struct world_batch *b)
 {
-    b->time_ms = WORLD_TIME_MS + part->log.log_end * 10 + (int64_t)driver_pick(d, 500);
+    b->time_ms = WORLD_TIME_MS + sim_now(d->w.sim) / NS_PER_MS + (int64_t)driver_pick(d, 500) - 250;
     b->time_step = (int64_t)driver_pick(d, 21) - 10;
     if (driver_chance(d, 25)) b->codec = (enum codec)driver_pick(d, CODEC_COUNT);
 }
@@ -190,7 +190,7 @@ static void do_append(struct driver *d, struct driver_part *part)
     struct world_batch b = {.records = 1 + (int32_t)driver_pick(d, 4), .tag = op->id};
     if (driver_chance(d, 60)) random_sequence(d, part, &b);
     b.value_bytes = random_size(d) / (uint32_t)b.records;
-    random_times(d, part, &b);
+    random_times(d, &b);
     uint32_t len = world_batch_make(&b, d->bytes, BATCH_BYTES);
     struct batch_info info;
     CHECK_OK(batch_parse(d->bytes, len, &info));
@@ -299,7 +299,7 @@ static void do_lookup(struct driver *d, struct driver_part *part)
     if (op == NULL) return;
     op->offset = partition_log_start(part->p);
     op->high_watermark = partition_high_watermark(part->p);
-    op->time_ms = WORLD_TIME_MS - 50 + (int64_t)driver_pick(d, (uint64_t)part->log.log_end * 10 + 700);
+    op->time_ms = WORLD_TIME_MS - 300 + (int64_t)driver_pick(d, (uint64_t)(sim_now(d->w.sim) / NS_PER_MS) + 700);
     if (driver_chance(d, 25)) op->time_ms = -3;
     op->lookup.done = looked;
     partition_lookup_time(part->p, op->time_ms, &op->lookup);
@@ -384,6 +384,21 @@ static void do_replicated(struct driver *d, struct driver_part *part)
     driver_look(d);
 }
 
+/* --- settings --- */
+
+void driver_configure(struct driver *d, struct driver_part *part)
+{
+    struct partition_settings s;
+    partition_settings_init(world_store(&d->w, part->topic, part->number), &s);
+    if (driver_chance(d, 50)) s.segment_bytes = (uint64_t)(32 + driver_pick(d, 512)) << 10;
+    if (driver_chance(d, 20)) s.segment_ms = 100;
+    if (driver_chance(d, 30)) s.retention_bytes = (int64_t)driver_pick(d, 512 << 10);
+    if (driver_chance(d, 20)) s.retention_ms = (int64_t)driver_pick(d, 2000);
+    s.deletes = driver_chance(d, 80);
+    if (s.deletes && (s.retention_bytes >= 0 || s.retention_ms >= 0)) part->retains = true;
+    CHECK_OK(partition_configure(part->p, &s));
+}
+
 void driver_look(struct driver *d)
 {
     for (uint32_t i = 0; i < d->part_count; i++) {
@@ -392,8 +407,13 @@ void driver_look(struct driver *d)
         int64_t hw = partition_high_watermark(part->p), start = partition_log_start(part->p);
         if (hw < part->log.high_watermark_seen) driver_broken(d, part, "the high watermark went back");
         if (start < part->log.log_start_seen) driver_broken(d, part, "the log start went back");
+        if (start > hw) driver_broken(d, part, "the log start is above the high watermark");
+        if (start > part->log.log_start_accepted && !part->retains)
+            driver_broken(d, part, "the log start moved, and nobody asked for it");
+        d->totals->trims += start > part->log.log_start_accepted;
         part->log.high_watermark_seen = hw;
         part->log.log_start_seen = start;
+        part->log.log_start_accepted = MAX(part->log.log_start_accepted, start);
     }
 }
 
@@ -402,6 +422,7 @@ void driver_step(struct driver *d)
     struct driver_part *part = &d->parts[driver_pick(d, d->part_count)];
     uint64_t what = driver_pick(d, 100);
     if (part->p == NULL || part->cutting) return;
+    if (driver_chance(d, 1)) driver_configure(d, part);
     if (part->wants_epoch)
         do_epoch(d, part);
     else if (what < 62)

@@ -121,10 +121,14 @@ struct topic_id world_topic_id(const char *topic)
     return id;
 }
 
+struct store *world_store(struct store_world *w, const char *topic, int32_t number)
+{
+    return w->stores[partition_shard(world_topic_id(topic), number, w->shards)];
+}
+
 struct partition *world_find(struct store_world *w, const char *topic, int32_t number)
 {
-    struct topic_id id = world_topic_id(topic);
-    return store_find(w->stores[partition_shard(id, number, w->shards)], id, number);
+    return store_find(world_store(w, topic, number), world_topic_id(topic), number);
 }
 
 struct creation {
@@ -140,9 +144,8 @@ static void created(struct partition_create *op)
 
 struct partition *world_create(struct store_world *w, const char *topic, int32_t number)
 {
-    struct topic_id id = world_topic_id(topic);
     struct creation c = {.op.done = created};
-    partition_create(w->stores[partition_shard(id, number, w->shards)], topic, id, number, &c.op);
+    partition_create(world_store(w, topic, number), topic, world_topic_id(topic), number, &c.op);
     wait_for(w, &c.answer);
     return c.answer.status == STATUS_OK ? c.op.partition : NULL;
 }

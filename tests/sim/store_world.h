@@ -31,6 +31,7 @@ void world_crash(struct store_world *w, enum sim_kill how);
 
 struct partition *world_create(struct store_world *w, const char *topic, int32_t number);
 struct partition *world_find(struct store_world *w, const char *topic, int32_t number); /* NULL: none */
+struct store *world_store(struct store_world *w, const char *topic, int32_t number);    /* whose it is */
 struct topic_id world_topic_id(const char *topic);
 
 /* One batch of `records` records of value_bytes each, made from (topic number, first record number). Returns its bytes.

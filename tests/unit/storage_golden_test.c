@@ -183,6 +183,7 @@ static void table(void)
     struct resume resume;
     struct partition *p;
     list_init(&store.touched);
+    list_init(&store.rounds);
     list_init(&store.unmoved);
     batch_options_init(&options);
     options.base_offset = 40;

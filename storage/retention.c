@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See retention.h; nothing can fail here. */
+#include "storage/retention.h"
+
+#include "base/check.h"
+
+static bool too_old(const struct partition_settings *c, const struct segment *s, int64_t now_ms)
+{
+    return c->retention_ms >= 0 && s->newest_ms >= 0 && now_ms > s->newest_ms &&
+           now_ms - s->newest_ms > c->retention_ms;
+}
+
+struct retention_verdict retention_decide(const struct partition_settings *settings, const struct retention_log *l,
+                                          int64_t now_ms)
+{
+    struct retention_verdict v = {.log_start = NO_OFFSET};
+    CHECK(l->count > 0 && l->segments[l->count - 1].length == UINT64_MAX);
+    CHECK(l->log_start <= l->high_watermark && l->high_watermark <= l->log_end);
+    if (!settings->deletes) return v;
+    uint64_t left = l->end_pos - l->segments[0].start;
+    for (uint32_t i = 0; i < l->count; i++) {
+        const struct segment *s = &l->segments[i];
+        bool active = i + 1 == l->count;
+        int64_t end = active ? l->log_end : s[1].base;
+        uint64_t bytes = active ? l->end_pos - s->start : s->length;
+        CHECK(bytes <= left);
+        if (end > l->high_watermark || (active && bytes == 0)) break;
+        bool too_much = settings->retention_bytes >= 0 && left - bytes >= (uint64_t)settings->retention_bytes;
+        if (end > l->log_start && !too_much && !too_old(settings, s, now_ms)) break;
+        left -= bytes;
+        v.segments++;
+        v.bytes += bytes;
+        v.roll = active;
+        if (end > l->log_start) v.log_start = end;
+    }
+    CHECK(v.log_start <= l->high_watermark);
+    return v;
+}
