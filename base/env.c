@@ -52,7 +52,7 @@ void env_submit(struct env *e, struct io_op *op)
     CHECK(!op->in_flight);
     CHECK(!list_linked(&op->in_env));
     CHECK((op->task != NULL) != (op->done != NULL));
-    CHECK(op->kind <= IO_SPACE);
+    CHECK(op->kind <= IO_PROCESS);
     CHECK(op->task == NULL || !multishot(op->kind)); /* a task waits for the end of its ops, not for events */
     op->in_flight = true;
     op->more = false;
@@ -275,9 +275,10 @@ uint64_t env_random(struct env *e)
     return e->ops->random(e);
 }
 
-enum status env_listen(struct env *e, const char *host, uint16_t port, int32_t *ret_sock, uint16_t *ret_port)
+enum status env_listen(struct env *e, const char *host, uint16_t port, bool shared, int32_t *ret_sock,
+                       uint16_t *ret_port)
 {
-    return e->ops->listen(e, host, port, ret_sock, ret_port);
+    return e->ops->listen(e, host, port, shared, ret_sock, ret_port);
 }
 
 void env_stop(struct env *e)

@@ -43,6 +43,9 @@ enum io_kind {
     IO_SEND,    /* sock, iov, iov_count -> result: bytes sent, may be short */
     IO_SHUTDOWN,     /* sock: both directions; pending recv and send end */
     IO_CLOSE_SOCKET, /* sock: after its other ops have ended */
+    IO_POLL, /* sock: a descriptor that a library owns (its epoll set) is readable, or was when this was submitted;
+                once. Only the file that wraps the library uses the descriptor, and it ends the op before the library
+                closes it. The real env only: in the simulator a CHECK, such a library stays switched off there */
     /* calls that block: one worker thread per env, in submission order */
     IO_OPEN,     /* path, flags -> result: file */
     IO_CLOSE,    /* file */
@@ -60,6 +63,7 @@ enum io_kind {
                     -> result: bytes used; STATUS_BUSY if len is too small */
     IO_STAT,     /* path -> result: size in bytes, is_dir */
     IO_SPACE,    /* path -> result: bytes free to us on its file system; total_bytes */
+    IO_PROCESS,  /* data (struct env_process): what this process uses; the real env only, else UNSUPPORTED */
 };
 
 enum io_flags {
@@ -68,6 +72,12 @@ enum io_flags {
     IO_EXCL = 1 << 2,     /* IO_OPEN with IO_CREATE: STATUS_EXISTS if there */
     IO_DIRECT = 1 << 3,   /* IO_OPEN: O_DIRECT: data, len and pos of each read and write multiples of env->dio_align */
     IO_READONLY = 1 << 4, /* IO_OPEN: no writes */
+};
+
+struct env_process { /* IO_PROCESS */
+    uint64_t cpu_ns; /* user and system, all threads */
+    uint64_t resident_bytes, virtual_bytes;
+    uint64_t files_open, files_max; /* descriptors */
 };
 
 struct io_op {
@@ -122,8 +132,10 @@ struct env_ops {
     struct wall_ms (*wall)(struct env *e);
     uint64_t (*random)(struct env *e);
     void (*post)(struct env *e, uint32_t shard, struct msg *m);
-    /* Blocks: binds and listens. SO_REUSEPORT, so each shard may listen on the same port. port 0: any free one. */
-    enum status (*listen)(struct env *e, const char *host, uint16_t port, int32_t *ret_sock, uint16_t *ret_port);
+    /* Blocks: binds and listens. port 0: any free one. shared: others, too, may listen on the same port (SO_REUSEPORT),
+     * as the shards do; not shared: ADDRESS_IN_USE if anybody listens there. */
+    enum status (*listen)(struct env *e, const char *host, uint16_t port, bool shared, int32_t *ret_sock,
+                          uint16_t *ret_port);
     /* Submits what is queued and waits for completions until `deadline` (v = INT64_MAX: for ever); hands completed ops
      * to env_complete and messages to env_deliver. Returns early when either came. */
     void (*wait)(struct env *e, struct mono_ns deadline);
@@ -167,7 +179,7 @@ bool env_timer_armed(const struct timer *t);
 
 void env_post(struct env *e, uint32_t shard, struct msg *m); /* to oneself too; FIFO per pair of shards */
 uint64_t env_random(struct env *e);
-enum status env_listen(struct env *e, const char *host, uint16_t port, int32_t *ret_sock,
+enum status env_listen(struct env *e, const char *host, uint16_t port, bool shared, int32_t *ret_sock,
                        uint16_t *ret_port) MUST_CHECK;
 void env_hook_add(struct env *e, struct turn_hook *h);
 void env_hook_remove(struct env *e, struct turn_hook *h);

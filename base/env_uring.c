@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -159,6 +160,9 @@ static void push_sqe(struct uring *u, struct io_op *op)
     case IO_SEND: prep_send(u, sqe, op); break;
     case IO_SHUTDOWN: io_uring_prep_shutdown(sqe, op->sock, SHUT_RDWR); break;
     case IO_CLOSE_SOCKET: io_uring_prep_close(sqe, op->sock); break;
+    /* One shot: it looks at the state when it is armed. Multishot reports wake-ups only, so what a library leaves
+     * undone in one run would wait for the next arrival. */
+    case IO_POLL: io_uring_prep_poll_add(sqe, op->sock, POLLIN); break;
     default: prep_file(u, sqe, op); break;
     }
     io_uring_sqe_set_data(sqe, op);
@@ -342,9 +346,10 @@ static void uring_post(struct env *e, uint32_t shard, struct msg *m)
     u->dirty |= 1ull << shard;
 }
 
-static enum status uring_listen(struct env *e, const char *host, uint16_t port, int32_t *ret_sock, uint16_t *ret_port)
+static enum status uring_listen(struct env *e, const char *host, uint16_t port, bool shared, int32_t *ret_sock,
+                                uint16_t *ret_port)
 {
-    return net_listen(host, port, ret_sock, ret_port);
+    return net_listen(host, port, shared, ret_sock, ret_port);
 }
 
 /* ---- waiting ---- */

@@ -43,7 +43,7 @@ struct io_op *worker_take_finished(struct worker *w); /* list by op_next, NULL i
 struct io_op *op_next(const struct io_op *op);
 
 /* ---- sockets ---- */
-enum status net_listen(const char *host, uint16_t port, int32_t *ret_sock, uint16_t *ret_port);
+enum status net_listen(const char *host, uint16_t port, bool shared, int32_t *ret_sock, uint16_t *ret_port);
 /* "1.2.3.4:9092" or "[::1]:9092". */
 enum status net_address(const char *text, struct sockaddr_in6 *ret_address, socklen_t *ret_len) MUST_CHECK;
 void net_nodelay(int sock);
@@ -106,6 +106,7 @@ struct mono_ns uring_mono(struct env *e);
 struct wall_ms uring_wall(struct env *e);
 uint64_t uring_seed(void); /* from the kernel */
 struct env_uring_config uring_defaults(struct env_uring_config c);
+int64_t uring_process(struct env_process *ret_process); /* 0 or -errno; may block for some ms */
 enum status uring_fail(int err, const char *what, char ret_error[256]) MUST_CHECK; /* never OK */
 void uring_pause(int64_t ns);
 void *uring_map(size_t size);           /* zeroed; NULL: no memory */

@@ -96,16 +96,16 @@ enum status net_address(const char *text, struct sockaddr_in6 *ret_address, sock
     return address_of(host, (uint16_t)port, ret_address, ret_len);
 }
 
-static int bind_and_listen(int sock, const struct sockaddr_in6 *address, socklen_t len)
+static int bind_and_listen(int sock, const struct sockaddr_in6 *address, socklen_t len, bool shared)
 {
     int on = 1;
     if (setsockopt(sock, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) return errno;
-    if (setsockopt(sock, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) return errno;
+    if (shared && setsockopt(sock, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) return errno;
     if (bind(sock, (const struct sockaddr *)address, len) != 0) return errno;
     return listen(sock, 1024) == 0 ? 0 : errno; /* backlog: a reconnect storm of one shard */
 }
 
-enum status net_listen(const char *host, uint16_t port, int32_t *ret_sock, uint16_t *ret_port)
+enum status net_listen(const char *host, uint16_t port, bool shared, int32_t *ret_sock, uint16_t *ret_port)
 {
     struct sockaddr_in6 address;
     socklen_t len = 0;
@@ -113,7 +113,7 @@ enum status net_listen(const char *host, uint16_t port, int32_t *ret_sock, uint1
     if (s != STATUS_OK) return s;
     int sock = socket(address.sin6_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (sock < 0) return status_from_errno(errno);
-    int err = bind_and_listen(sock, &address, len);
+    int err = bind_and_listen(sock, &address, len, shared);
     if (err == 0 && getsockname(sock, (struct sockaddr *)&address, &len) != 0) err = errno;
     if (err != 0) {
         close(sock);

@@ -165,6 +165,7 @@ static int64_t run_call(struct worker *w, struct io_op *op)
     case IO_LIST: return call_list(op);
     case IO_STAT: return call_stat(op);
     case IO_SPACE: return call_space(op);
+    case IO_PROCESS: return uring_process(op->data);
     case IO_READ:
     case IO_WRITE:
     case IO_DATASYNC:
@@ -173,7 +174,8 @@ static int64_t run_call(struct worker *w, struct io_op *op)
     case IO_RECV:
     case IO_SEND:
     case IO_SHUTDOWN:
-    case IO_CLOSE_SOCKET: break;
+    case IO_CLOSE_SOCKET:
+    case IO_POLL: break;
     }
     CHECK(op->kind >= IO_OPEN);
     return -ENOSYS;

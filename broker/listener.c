@@ -51,7 +51,7 @@ enum status listener_open(struct listener *l, struct shard *s, const char *host,
 {
     *l = (struct listener){.shard = s, .sock = -1, .again.fire = again};
     int32_t sock;
-    enum status status = env_listen(s->env, host, port, &sock, ret_port);
+    enum status status = env_listen(s->env, host, port, true, &sock, ret_port);
     if (status != STATUS_OK) return status;
     l->sock = sock;
     return STATUS_OK;

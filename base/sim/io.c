@@ -68,7 +68,7 @@ static void fault_draw(struct sim_io *io, const char *path)
         struct rule_state *r = &m->rules[n];
         uint64_t kinds = fault_kinds(r->rule.fault) & (r->rule.kinds == 0 ? UINT64_MAX : r->rule.kinds);
         if (!(kinds & KIND(io->kind))) continue;
-        if (r->rule.path != NULL && !fs_name_matches(r->rule.path, path)) continue;
+        if (r->rule.path != NULL && (path == NULL || !fs_name_matches(r->rule.path, path))) continue;
         if (!rule_hits(m->sim, r) || io->fault != SIM_FAULT_NONE) continue;
         io->fault = r->rule.fault;
         m->sim->counters.faults[io->fault]++;
@@ -253,6 +253,7 @@ static enum status do_call(struct sim_io *io, int64_t *result)
     case IO_LIST: return do_list(io, result);
     case IO_STAT: return do_stat(io, result);
     case IO_SPACE: return do_space(io, result);
+    case IO_PROCESS: return STATUS_UNSUPPORTED;
     default: break;
     }
     CHECK(io->kind >= IO_OPEN); /* sockets are net.c's, reads and writes execute's */

@@ -78,6 +78,7 @@ static void op_submit(struct env *e, struct io_op *op)
 {
     struct sim_shard *sh = sim_shard_of(e);
     sh->machine->sim->counters.ops++;
+    CHECK(op->kind != IO_POLL); /* a library that does its own I/O has no place in a simulated world */
     if (is_file_kind(op->kind))
         sim_io_submit(sh, op);
     else
@@ -138,9 +139,10 @@ static void op_post(struct env *e, uint32_t shard, struct msg *msg)
     sim_schedule(s, &sm->event, sh->last_post[shard]);
 }
 
-static enum status op_listen(struct env *e, const char *host, uint16_t port, int32_t *ret_sock, uint16_t *ret_port)
+static enum status op_listen(struct env *e, const char *host, uint16_t port, bool shared, int32_t *ret_sock,
+                             uint16_t *ret_port)
 {
-    return sim_net_listen(sim_shard_of(e), host, port, ret_sock, ret_port);
+    return sim_net_listen(sim_shard_of(e), host, port, shared, ret_sock, ret_port);
 }
 
 static void op_wait(struct env *e, struct mono_ns deadline)

@@ -44,7 +44,7 @@ struct sim_sock {
     struct sim_shard *shard; /* NULL: not accepted yet, or its process is gone */
     struct sim_sock *peer;   /* NULL: listener, or the other end was freed */
     /* listener */
-    bool listening;
+    bool listening, alone; /* alone: nobody else may listen on its port */
     uint16_t port;
     struct list backlog;
     uint32_t backlog_count;
@@ -380,14 +380,26 @@ static struct sim_sock *listener_pick(struct sim_machine *m, uint16_t port)
     return picked;
 }
 
-enum status sim_net_listen(struct sim_shard *sh, const char *host, uint16_t port, int32_t *ret_sock, uint16_t *ret_port)
+static bool port_taken(struct sim_machine *m, uint16_t port, bool shared)
+{
+    list_each (n, &m->sim->socks) {
+        const struct sim_sock *k = container_of(n, struct sim_sock, in_world);
+        if (k->listening && !k->closed && k->machine == m && k->port == port && (!shared || k->alone)) return true;
+    }
+    return false;
+}
+
+enum status sim_net_listen(struct sim_shard *sh, const char *host, uint16_t port, bool shared, int32_t *ret_sock,
+                           uint16_t *ret_port)
 {
     struct sim_machine *m = sh->machine;
     if (sim_machine_by_host(m, host, strlen(host)) != m) return STATUS_INVALID; /* not an address of this machine */
     if (port == 0)
         for (port = FIRST_FREE_PORT; listener_pick(m, port) != NULL;) port++;
+    if (port_taken(m, port, shared)) return STATUS_ADDRESS_IN_USE;
     struct sim_sock *k = sock_create(m, sh);
     k->listening = true;
+    k->alone = !shared;
     k->port = port;
     *ret_sock = k->id;
     *ret_port = port;

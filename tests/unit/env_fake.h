@@ -63,7 +63,7 @@ static inline void fake_post(struct env *e, uint32_t shard, struct msg *m)
     w.posted_to = shard;
 }
 
-static inline enum status fake_listen(struct env *e, const char *host, uint16_t port, int32_t *ret_sock,
+static inline enum status fake_listen(struct env *e, const char *host, uint16_t port, bool shared, int32_t *ret_sock,
                                       uint16_t *ret_port)
 {
     return STATUS_ADDRESS_IN_USE;

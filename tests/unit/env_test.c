@@ -373,7 +373,7 @@ static void a_turn_waits_no_longer_than_it_may(void)
     ASSERT_EQ(env_random(&w.env), 4);
     int32_t sock = -5;
     uint16_t port = 5;
-    ASSERT_EQ(env_listen(&w.env, "::1", 0, &sock, &port), STATUS_ADDRESS_IN_USE);
+    ASSERT_EQ(env_listen(&w.env, "::1", 0, true, &sock, &port), STATUS_ADDRESS_IN_USE);
     ASSERT(sock == -5 && port == 5);
     world_close();
 }

@@ -1,73 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The real env against the real kernel: files in a temporary directory, loopback sockets, shards that talk.
+/* The real env against the real kernel: files in a temporary directory, shards that talk.
  *
  * Mailboxes under the thread sanitizer:
  *   meson setup build-tsan -Db_sanitize=thread -Db_lundef=false && ninja -C build-tsan tests/unit/env_uring_test &&
  *   build-tsan/tests/unit/env_uring_test */
-#include "base/env_uring.h"
-#include "tests/unit/check_main.h"
+#include "tests/unit/env_uring_world.h"
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
-
-static struct env *env;
-static char dir[64];
-
-static void set_up(const struct env_uring_config *c)
-{
-    char error[256];
-    ASSERT_EQ(env_uring_create(c, &env, error), STATUS_OK);
-    snprintf(dir, sizeof dir, "env_uring_test.XXXXXX");
-    ASSERT(mkdtemp(dir) != NULL);
-}
-
-static void tear_down(void)
-{
-    env_uring_destroy(env);
-    char command[96];
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    ASSERT_EQ(system(command), 0);
-}
-
-static int dones;
-
-static void count_done(struct io_op *op)
-{
-    dones++;
-}
-
-static struct mono_ns in_ms(int64_t ms)
-{
-    return mono_add(env->ops->mono(env), ms * NS_PER_MS);
-}
-
-/* A turn runs completions first and waits last, so a short wait: the one that we look for may have run already. */
-static void turn(void)
-{
-    env_turn(env, in_ms(1));
-}
-
-/* Turns until the op has ended; 10 s is for ever. */
-static void finish(struct io_op *op)
-{
-    struct mono_ns limit = in_ms(10000);
-    while (op->in_flight) {
-        turn();
-        ASSERT(env->now.v < limit.v);
-    }
-}
-
-static enum status run(struct io_op *op)
-{
-    op->done = count_done;
-    env_submit(env, op);
-    finish(op);
-    return op->status;
-}
 
 static const char *in_dir(const char *name)
 {
@@ -231,152 +171,6 @@ static void test_d17_queues_overflow(void)
     for (uint32_t i = 0; i < MANY; i++) ASSERT_EQ(many_data[i], i * 2654435761u);
     ASSERT(env_uring_counters(env).sq_full > 0);
     close_file(file);
-    tear_down();
-}
-
-/* ---- network ---- */
-
-static struct io_op accept_op, recv_op;
-static int32_t accepted[8];
-static int accepted_count;
-static uint8_t stream[4 << 20];
-static size_t streamed;
-static bool peer_closed;
-
-static void on_accept(struct io_op *op)
-{
-    if (op->status == STATUS_OK) accepted[accepted_count++] = (int32_t)op->result;
-}
-
-static void on_recv(struct io_op *op)
-{
-    if (op->status != STATUS_OK) return;
-    if (op->result == 0) {
-        peer_closed = true;
-        ASSERT(!op->more);
-        return;
-    }
-    ASSERT(streamed + (size_t)op->result <= sizeof stream);
-    memcpy(stream + streamed, op->data, (size_t)op->result);
-    streamed += (size_t)op->result;
-}
-
-static uint16_t listen_and_accept(int32_t *ret_listener)
-{
-    uint16_t port = 0;
-    ASSERT_EQ(env_listen(env, "127.0.0.1", 0, ret_listener, &port), STATUS_OK);
-    ASSERT(port != 0);
-    accepted_count = 0;
-    accept_op = (struct io_op){.kind = IO_ACCEPT, .sock = *ret_listener, .done = on_accept};
-    env_submit(env, &accept_op);
-    return port;
-}
-
-static int32_t connect_to(uint16_t port)
-{
-    char address[32];
-    snprintf(address, sizeof address, "127.0.0.1:%u", port);
-    struct io_op op = {.kind = IO_CONNECT, .path = address};
-    ASSERT_EQ(run(&op), STATUS_OK);
-    return (int32_t)op.result;
-}
-
-static void send_all(int32_t sock, uint8_t *data, size_t len)
-{
-    while (len > 0) {
-        struct iovec iov[2] = {{data, len / 2}, {data + len / 2, len - len / 2}};
-        struct io_op op = {.kind = IO_SEND, .sock = sock, .iov = iov, .iov_count = 2};
-        ASSERT_EQ(run(&op), STATUS_OK);
-        data += op.result;
-        len -= (size_t)op.result;
-    }
-}
-
-static void close_socket(int32_t sock)
-{
-    struct io_op op = {.kind = IO_CLOSE_SOCKET, .sock = sock};
-    ASSERT_EQ(run(&op), STATUS_OK);
-}
-
-static void end_accept(int32_t listener)
-{
-    env_cancel(env, &accept_op);
-    finish(&accept_op);
-    ASSERT_EQ(accept_op.status, STATUS_CANCELED);
-    close_socket(listener);
-}
-
-static void turn_until_accepted(int count)
-{
-    for (struct mono_ns limit = in_ms(10000); accepted_count < count;) {
-        turn();
-        ASSERT(env->now.v < limit.v);
-    }
-}
-
-static void test_sockets(void)
-{
-    set_up(&(struct env_uring_config){.recv_buffers = 2}); /* so that receives starve and are armed again */
-    int32_t listener, client[3];
-    uint16_t port = listen_and_accept(&listener);
-    for (int i = 0; i < 3; i++) client[i] = connect_to(port);
-    turn_until_accepted(3);
-    ASSERT(accept_op.in_flight);
-
-    streamed = 0;
-    peer_closed = false;
-    recv_op = (struct io_op){.kind = IO_RECV, .sock = accepted[0], .done = on_recv};
-    env_submit(env, &recv_op);
-    static uint8_t sent[4 << 20];
-    for (size_t i = 0; i < sizeof sent; i++) sent[i] = (uint8_t)(i * 31 + i / 65536);
-    send_all(client[0], sent, sizeof sent);
-    struct io_op down = {.kind = IO_SHUTDOWN, .sock = client[0]};
-    ASSERT_EQ(run(&down), STATUS_OK);
-    finish(&recv_op);
-    ASSERT(peer_closed);
-    ASSERT_EQ(streamed, sizeof sent);
-    ASSERT(memcmp(stream, sent, sizeof sent) == 0);
-
-    uint8_t byte = 1;
-    struct iovec iov = {&byte, 1};
-    struct io_op late = {.kind = IO_SEND, .sock = client[0], .iov = &iov, .iov_count = 1};
-    ASSERT_EQ(run(&late), STATUS_CLOSED); /* and no SIGPIPE */
-    for (int i = 0; i < 3; i++) {
-        close_socket(client[i]);
-        close_socket(accepted[i]);
-    }
-    end_accept(listener);
-    tear_down();
-}
-
-static void test_cancel_and_refusals(void)
-{
-    set_up(&(struct env_uring_config){0});
-    int32_t listener;
-    uint16_t port = listen_and_accept(&listener);
-    int32_t client = connect_to(port);
-    turn_until_accepted(1);
-    recv_op = (struct io_op){.kind = IO_RECV, .sock = client, .done = on_recv};
-    env_submit(env, &recv_op);
-    env_turn(env, in_ms(5));
-    ASSERT(recv_op.in_flight);
-    env_cancel(env, &recv_op);
-    env_cancel(env, &recv_op); /* twice is fine */
-    finish(&recv_op);
-    ASSERT_EQ(recv_op.status, STATUS_CANCELED);
-    env_submit(env, &recv_op);
-    env_cancel(env, &recv_op); /* before the kernel has seen it */
-    finish(&recv_op);
-    ASSERT_EQ(recv_op.status, STATUS_CANCELED);
-    close_socket(client);
-    close_socket(accepted[0]);
-    end_accept(listener);
-    char address[32];
-    snprintf(address, sizeof address, "127.0.0.1:%u", port);
-    struct io_op op = {.kind = IO_CONNECT, .path = address};
-    ASSERT_EQ(run(&op), STATUS_REFUSED);
-    op.path = "localhost";
-    ASSERT_EQ(run(&op), STATUS_INVALID);
     tear_down();
 }
 
@@ -551,8 +345,6 @@ TEST_MAIN("env_uring", {"what is written is read back, short at the end", test_w
           {"direct files ask for alignment", test_direct}, {"names", test_names},
           {"sizes and the lock", test_sizes_and_lock},
           {"D17 R5: no op lost, none completed twice when queues overflow", test_d17_queues_overflow},
-          {"4 MiB through loopback with two receive buffers", test_sockets},
-          {"cancel, refused connections", test_cancel_and_refusals},
           {"a timer ends the wait", test_timer_ends_the_wait}, {"2 shards, half a million messages", test_two_shards},
           {"4 shards, a million messages", test_four_shards}, {"no wake-up is lost", test_sleepers_wake},
           {"signals reach every shard", test_signals})

@@ -87,7 +87,7 @@ static void net_create(struct net *n, uint64_t seed)
     n->b = sim_machine_create(n->sim, "10.0.0.2", NULL);
     sim_boot(n->a, 1, idle_start, NULL);
     sim_boot(n->b, 1, idle_start, NULL);
-    ASSERT_EQ(env_listen(sim_env(n->b, 0), "0.0.0.0", 0, &n->listener, &n->port), STATUS_OK);
+    ASSERT_EQ(env_listen(sim_env(n->b, 0), "0.0.0.0", 0, true, &n->listener, &n->port), STATUS_OK);
     n->accept = (struct io_op){.kind = IO_ACCEPT, .sock = n->listener, .done = on_accept};
     env_submit(sim_env(n->b, 0), &n->accept);
     snprintf(n->address, sizeof n->address, "10.0.0.2:%u", n->port);
@@ -130,6 +130,23 @@ static void bytes_arrive_in_order_cut_anywhere(void)
         net_destroy(&n);
     }
     ASSERT(odd > 20);
+}
+
+static void a_port_is_shared_only_if_all_say_so(void)
+{
+    struct net n;
+    int32_t sock = -5;
+    uint16_t port = 5;
+    net_create(&n, 4);
+    struct env *b = sim_env(n.b, 0), *a = sim_env(n.a, 0);
+    ASSERT_EQ(env_listen(b, "0.0.0.0", n.port, false, &sock, &port), STATUS_ADDRESS_IN_USE);
+    ASSERT(sock == -5 && port == 5);
+    ASSERT_EQ(env_listen(b, "0.0.0.0", n.port, true, &sock, &port), STATUS_OK);
+    ASSERT_EQ(env_listen(a, "0.0.0.0", n.port, false, &sock, &port), STATUS_OK); /* another machine */
+    ASSERT_EQ(env_listen(a, "0.0.0.0", n.port, true, &sock, &port), STATUS_ADDRESS_IN_USE);
+    struct io_op process = {.kind = IO_PROCESS};
+    ASSERT_EQ(await(n.sim, a, &process), STATUS_UNSUPPORTED);
+    net_destroy(&n);
 }
 
 static void nobody_listens_nobody_answers(void)
@@ -289,6 +306,7 @@ static void connections_are_lost_by_chance(void)
 }
 
 TEST_MAIN("sim_net", {"bandwidth takes time", bandwidth_takes_time},
+          {"a port is shared only if all say so", a_port_is_shared_only_if_all_say_so},
           {"connections are lost by chance", connections_are_lost_by_chance},
           {"bytes arrive in order, cut anywhere", bytes_arrive_in_order_cut_anywhere},
           {"refused or timed out", nobody_listens_nobody_answers},
