@@ -93,3 +93,15 @@ uint64_t histogram_count_upto(const struct histogram *h, uint64_t bound)
     for (unsigned i = 0; i < HISTOGRAM_BUCKETS && bucket_last(i) <= bound; i++) n += h->buckets[i];
     return n;
 }
+
+void histogram_counts(const struct histogram *h, unsigned first, unsigned last, unsigned step, uint64_t *ret)
+{
+    CHECK(first >= SUB_BITS && last < VALUE_BITS && step > 0);
+    uint64_t n = 0;
+    unsigned i = 0;
+    for (unsigned bits = first; bits <= last; bits += step) {
+        unsigned end = (bits - SUB_BITS + 1) * SUB; /* the first bucket that holds 2^bits */
+        for (; i < end; i++) n += h->buckets[i];
+        *ret++ = n;
+    }
+}

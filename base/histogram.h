@@ -27,3 +27,5 @@ uint64_t histogram_max(const struct histogram *h); /* 0 when empty */
 uint64_t histogram_percentile(const struct histogram *h, double percent);
 /* How many values are certainly <= bound: those of the buckets that end at or below it. */
 uint64_t histogram_count_upto(const struct histogram *h, uint64_t bound);
+/* The same for many bounds in one pass: ret[i] values below 2^(first + i * step), as long as that is <= 2^last. */
+void histogram_counts(const struct histogram *h, unsigned first, unsigned last, unsigned step, uint64_t *ret);

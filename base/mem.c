@@ -47,7 +47,7 @@ struct large { /* behind a pooled large block; before a block in separate mode *
 static_assert(sizeof(struct large) % MIN_BLOCK == 0, "keeps blocks behind a header aligned");
 
 struct mem {
-    uint64_t used[MEM_CLASSES], budget[MEM_CLASSES];
+    uint64_t used[MEM_CLASSES], peak[MEM_CLASSES], budget[MEM_CLASSES];
     uint64_t fail_in; /* allocations until one fails; 0: none */
     bool separate;
     struct list large, slabs;
@@ -55,6 +55,17 @@ struct mem {
     uint64_t kept, keep_limit;                /* bytes in free lists of large blocks */
     uint8_t *slab_at, *slab_end;              /* rest of the newest slab */
 };
+
+const char *mem_class_name(enum mem_class c)
+{
+    static const char *const names[MEM_CLASSES] = {[MEM_CONTROL] = "control",
+                                                   [MEM_REPLICATION] = "replication",
+                                                   [MEM_LOG] = "log",
+                                                   [MEM_FETCH] = "fetch",
+                                                   [MEM_PRODUCE] = "produce"};
+    CHECK((unsigned)c < MEM_CLASSES);
+    return names[c];
+}
 
 struct mem *mem_create(uint64_t budget_bytes)
 {
@@ -184,7 +195,9 @@ static void *alloc(struct mem *m, enum mem_class c, size_t size, bool aligned)
     size_t bytes = round_size(size, aligned);
     if (!mem_has_room(m, c, bytes)) return NULL;
     void *p = m->separate ? separate_alloc(m, c, size, aligned) : pooled_alloc(m, c, bytes, aligned);
-    if (p != NULL) m->used[c] += bytes;
+    if (p == NULL) return NULL;
+    m->used[c] += bytes;
+    m->peak[c] = MAX(m->peak[c], m->used[c]);
     return p;
 }
 
@@ -243,6 +256,11 @@ void mem_free_aligned(struct mem *m, enum mem_class c, void *p, size_t size)
 uint64_t mem_used(const struct mem *m, enum mem_class c)
 {
     return m->used[c];
+}
+
+uint64_t mem_peak(const struct mem *m, enum mem_class c)
+{
+    return m->peak[c];
 }
 
 uint64_t mem_budget(const struct mem *m, enum mem_class c)

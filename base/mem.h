@@ -24,6 +24,8 @@ enum mem_class {
 
 struct mem;
 
+const char *mem_class_name(enum mem_class c); /* "log" */
+
 /* budget_bytes: what all classes together may hold; shares in percent of it are fixed in mem.c (a commented sum). */
 struct mem *mem_create(uint64_t budget_bytes);
 void mem_destroy(struct mem *m); /* CHECKs that everything was freed */
@@ -38,6 +40,7 @@ void mem_free(struct mem *m, enum mem_class c, void *p, size_t size); /* size as
 void mem_free_aligned(struct mem *m, enum mem_class c, void *p, size_t size);
 
 uint64_t mem_used(const struct mem *m, enum mem_class c);
+uint64_t mem_peak(const struct mem *m, enum mem_class c); /* the most that was used since mem_create */
 uint64_t mem_budget(const struct mem *m, enum mem_class c);
 bool mem_has_room(const struct mem *m, enum mem_class c, uint64_t bytes);
 

@@ -196,3 +196,13 @@ const struct histogram *runner_histogram(const struct runner *r, const struct fl
     const struct flow_stats *stats = find_flow(r, f);
     return stats != NULL ? stats->stages[stage] : NULL;
 }
+
+void runner_histograms(const struct runner *r,
+                       void (*fn)(const struct flow *f, int stage, const struct histogram *h, void *arg), void *arg)
+{
+    list_each (n, &r->flows) {
+        const struct flow_stats *stats = container_of(n, struct flow_stats, in_flows);
+        for (int s = 0; s < stats->flow->count; s++)
+            if (stats->stages[s] != NULL) fn(stats->flow, s, stats->stages[s], arg);
+    }
+}

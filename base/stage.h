@@ -67,5 +67,8 @@ bool runner_ready(const struct runner *r);
 /* Calls fn for each task whose current stage is older than age_ns. */
 void runner_stuck(struct runner *r, struct mono_ns now, int64_t age_ns,
                   void (*fn)(const struct task *t, int64_t age_ns, void *arg), void *arg);
+/* Each stage of each flow that ran on this shard, in the order of the flows' first runs. */
+void runner_histograms(const struct runner *r,
+                       void (*fn)(const struct flow *f, int stage, const struct histogram *h, void *arg), void *arg);
 /* NULL if that stage never ran. */
 const struct histogram *runner_histogram(const struct runner *r, const struct flow *f, int stage);

@@ -39,6 +39,8 @@ static void budgets_hold(void)
     mem_free(m, MEM_CONTROL, p, 3 << 20);
     mem_free(m, MEM_FETCH, q, 2 << 20);
     ASSERT_EQ(mem_used(m, MEM_CONTROL), 0);
+    ASSERT(mem_peak(m, MEM_CONTROL) == 3 << 20 && mem_peak(m, MEM_FETCH) == 2 << 20 && mem_peak(m, MEM_LOG) == 0);
+    ASSERT_STREQ(mem_class_name(MEM_REPLICATION), "replication");
     mem_destroy(m);
 }
 

@@ -69,6 +69,14 @@ static void count_stuck(const struct task *t, int64_t age_ns, void *arg)
     ++*(int *)arg;
 }
 
+static const struct runner *counted;
+
+static void count_stage(const struct flow *f, int stage, const struct histogram *h, void *arg)
+{
+    ASSERT(f == &flow && h == runner_histogram(counted, f, stage));
+    ++*(int *)arg;
+}
+
 static uint64_t run_job(int64_t extra_ns, char *first_line, size_t size)
 {
     char log[16] = "";
@@ -96,6 +104,10 @@ static uint64_t run_job(int64_t extra_ns, char *first_line, size_t size)
     ASSERT_EQ(histogram_max(runner_histogram(r, &flow, FLUSH)), (uint64_t)(300 + extra_ns));
     ASSERT_EQ(histogram_max(runner_histogram(r, &flow, BEGIN)), 0); /* not the time before its first run */
     ASSERT_EQ(histogram_count(runner_histogram(r, &flow, REPLY)), 1);
+    int seen = 0;
+    counted = r;
+    runner_histograms(r, count_stage, &seen);
+    ASSERT_EQ(seen, 3);
     ASSERT_EQ(trace_newest(t, 0)->kind, TRACE_TASK_DONE);
     ASSERT_EQ(trace_count(t), 6);
     trace_format(trace_newest(t, 2), first_line, size);
