@@ -173,6 +173,7 @@ void partition_accept_damage(struct partition *p, struct partition_change *op)
         return;
     }
     p->damaged_from = p->damaged_to = NO_OFFSET;
+    p->store->count.damaged--;
     partition_touch(p);
     journal_wait(p->store->journal, &c->waiter);
 }

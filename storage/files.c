@@ -213,6 +213,11 @@ void files_forget_partition(struct files *f, struct topic_id topic, int32_t part
     }
 }
 
+uint32_t files_open_count(const struct files *f)
+{
+    return f->open_count;
+}
+
 uint32_t files_dirty_count(const struct files *f)
 {
     return f->dirty_count;

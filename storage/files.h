@@ -53,6 +53,7 @@ void file_dirty(struct file *f);
 void files_forget(struct files *f, const struct file_key *key);
 void files_forget_partition(struct files *f, struct topic_id topic, int32_t partition);
 
+uint32_t files_open_count(const struct files *f);
 /* For the checkpoint: takes the dirty list (files stay open until files_synced). */
 uint32_t files_dirty_count(const struct files *f);
 struct file *files_take_dirty(struct files *f); /* one; NULL when there are none; holds a use */

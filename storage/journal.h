@@ -114,7 +114,7 @@ struct journal {
     uint32_t proof_count, proof_capacity;
     struct timer idle;
     struct turn_hook hook;
-    uint64_t bytes_written, commits, flushes; /* metrics */
+    uint64_t bytes_written, commits; /* metrics; each commit has one flush */
     struct histogram *commit_ns;
 };
 

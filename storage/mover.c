@@ -351,6 +351,8 @@ static void advance(struct move *m)
     file_dirty(
         m->log.file); /* again, in this step: a checkpoint may have synced it while the write was in flight (A1) */
     p->moved_pos = m->to;
+    p->store->count.moves += m->to > m->from;
+    p->store->count.moved_bytes += m->to - m->from;
     refs_release_below(p, p->moved_pos);
     partition_touch(p);
 }

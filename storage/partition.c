@@ -51,6 +51,7 @@ void partition_free(struct partition *p)
     if (list_linked(&p->in_dirs)) list_remove(&p->in_dirs);
     list_remove(&p->in_rounds);
     refs_clear(p);
+    if (p->store->serving && p->damaged_from != NO_OFFSET) p->store->count.damaged--;
     epoch_map_deinit(&p->epochs);
     producer_state_deinit(&p->producers);
     index_deinit(&p->index);

@@ -42,6 +42,7 @@ void refs_push(struct partition *p, const struct ref *r)
     buf_ref(slot->buf);
     slot->marked = slot->sequence != 0;
     if (slot->marked) journal_mark_use(p->store->journal, slot->sequence);
+    p->store->count.cached_bytes += slot->len;
     p->ref_count++;
 }
 
@@ -55,6 +56,7 @@ static void pop_front(struct partition *p)
 {
     struct ref *r = ref_at(p, 0);
     release(p, r);
+    p->store->count.cached_bytes -= r->len;
     buf_unref(&r->buf);
     p->ref_first = (p->ref_first + 1) & (p->ref_capacity - 1);
     p->ref_count--;
@@ -75,10 +77,12 @@ void refs_pop_back_to(struct partition *p, uint64_t pos)
         if (r->pos + r->len <= pos) break;
         if (r->pos < pos) { /* only fragments are cut inside */
             CHECK(!r->whole);
+            p->store->count.cached_bytes -= r->pos + r->len - pos;
             r->len = (uint32_t)(pos - r->pos);
             break;
         }
         release(p, r);
+        p->store->count.cached_bytes -= r->len;
         buf_unref(&r->buf);
         p->ref_count--;
     }

@@ -152,6 +152,7 @@ static void space_answered(struct io_op *op)
         STORE_LOG(s, low ? LOG_WARN : LOG_INFO, low ? "disk.low" : "disk.room", LOG_STR("directory", s->dir.s),
                   LOG_INT("free_bytes", op->result), LOG_UINT("reserve_bytes", s->config.reserve_bytes));
     s->low_space = low;
+    atomic_store(&s->disk->free_bytes, (uint64_t)op->result);
 }
 
 static void store_tick(struct timer *t)
@@ -167,10 +168,19 @@ static void store_tick(struct timer *t)
     env_timer_start(s->env, &s->tick, mono_add(s->env->now, TICK_NS));
 }
 
+static void count_damaged(struct store *s)
+{
+    for (uint32_t i = 0; i < partition_map_count(s->map); i++) {
+        const struct partition *p = partition_map_at(s->map, i);
+        s->count.damaged += p != NULL && p->damaged_from != NO_OFFSET;
+    }
+}
+
 void store_serve(struct store *s)
 {
     s->serving = true;
     upkeep_start(s->upkeep);
+    count_damaged(s);
     s->tick.fire = store_tick;
     s->space_asked = mono_add(s->env->now, -SPACE_NS);
     env_timer_start(s->env, &s->tick, s->env->now);

@@ -62,6 +62,24 @@ uint32_t partition_shard(struct topic_id id, int32_t number, uint32_t shard_coun
 /* Counts the starts of this journal; unique per start. */
 uint64_t store_incarnation(const struct store *s);
 
+/* For metrics, at any time between store_open's done and store_close's. */
+struct histogram;
+struct store_stats {
+    /* since the start */
+    uint64_t journal_groups, journal_written_bytes; /* each group is flushed once */
+    uint64_t moves, moved_bytes;                    /* to segment files: pieces, bytes */
+    uint64_t checkpoints, checkpoint_written_bytes;
+    const struct histogram *commit_ns; /* of a group, write and flush; borrowed until store_close */
+    /* now */
+    uint64_t journal_bytes, journal_used_bytes;
+    uint64_t unmoved_bytes; /* in journal and memory only */
+    uint64_t cached_bytes;  /* record batches in memory, the unmoved ones among them */
+    uint32_t partitions, partitions_damaged, segment_files_open;
+    int64_t checkpoint_age_ns;
+    bool fenced, low_space;
+};
+void store_stats(const struct store *s, struct store_stats *ret_stats);
+
 /* Clean stop: appends are refused from now on; everything is moved and checkpointed, files cut to their length. */
 struct store_close {
     void (*done)(struct store_close *op); /* the store is gone */

@@ -158,6 +158,7 @@ static void store_free(struct store *s)
         partition_map_remove(s->map, p);
         partition_free(p);
     }
+    CHECK(s->count.cached_bytes == 0 && (!s->serving || s->count.damaged == 0)); /* every change was counted */
     table_writer_destroy(s->table);
     mover_destroy(s->mover);
     unlinker_destroy(s->unlinker);

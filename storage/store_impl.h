@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "storage/files.h"
 #include "storage/partition.h"
+#include "storage/stats.h"
 
 struct table_writer;
 struct opening;
@@ -40,6 +41,7 @@ struct store {
     uint32_t burials;    /* those between entry and synced rename: no checkpoint may begin (rule A6) */
     struct list refused; /* commit_waiters to tell FENCED.. in the next turn; status in the op */
     uint64_t evicted;    /* cache: groups up to here left it */
+    struct store_counters count;
     struct timer tick;
     struct turn_hook hook;
     struct io_op space; /* asks for free space each second */

@@ -248,6 +248,13 @@ static void rot(const char *name, bool is_dir, void *arg)
     }
 }
 
+static uint32_t damaged_partitions(void)
+{
+    struct store_stats t;
+    store_stats(w.stores[0], &t);
+    return t.partitions_damaged;
+}
+
 static void a8_damage_is_not_an_end(void)
 {
     bool rotten = false;
@@ -260,6 +267,7 @@ static void a8_damage_is_not_an_end(void)
     again(SIM_POWER);
     ASSERT_EQ(partition_log_end(p), 10);
     ASSERT_EQ(partition_status(p), STATUS_DAMAGED);
+    ASSERT_EQ(damaged_partitions(), 1);
     ASSERT_EQ(append_one(10, 700, &offset), STATUS_DAMAGED);
     struct partition_read *r = calloc(1, sizeof *r);
     ASSERT_EQ(world_read(&w, p, 2, 100, r), STATUS_DAMAGED);
@@ -270,6 +278,7 @@ static void a8_damage_is_not_an_end(void)
     partition_accept_damage(p, &accept.op);
     ASSERT(sim_run_while_not(w.sim, first_done, &accept, sim_now(w.sim) + NS_PER_S));
     ASSERT_EQ(accept.op.status, STATUS_OK);
+    ASSERT_EQ(damaged_partitions(), 0);
     ASSERT_EQ(append_one(10, 700, &offset), STATUS_OK);
     ASSERT_EQ(offset, 10);
     done();
