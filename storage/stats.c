@@ -35,8 +35,3 @@ void store_stats(const struct store *s, struct store_stats *ret_stats)
     }
     *ret_stats = t;
 }
-
-uint64_t partition_size_bytes(const struct partition *p)
-{
-    return p->end_pos - p->segments[0].start;
-}
