@@ -107,6 +107,7 @@ struct writer {
     struct piece *pieces;
     uint32_t piece_max, piece_count;
     size_t total;
+    uint32_t error_codes; /* fields of that name that are not 0: for metrics */
 };
 
 /* own and pieces are the caller's and must outlive the list. pieces NULL: flat. */
@@ -150,6 +151,12 @@ WRITER_DEFINE(uint32, uint32_t, 4, store_be32, uint32_t)
 WRITER_DEFINE(int64, int64_t, 8, store_be64, uint64_t)
 #undef STORE_BYTE
 #undef WRITER_DEFINE
+
+static inline void writer_error_code(struct writer *w, int16_t v)
+{
+    w->error_codes += v != 0;
+    writer_int16(w, v);
+}
 
 void writer_float64(struct writer *w, double v);
 void writer_uuid(struct writer *w, struct uuid v);

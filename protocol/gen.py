@@ -431,6 +431,8 @@ def write_one(w, f, value, flex, null):
         w(f'writer_records(w, {flex}, {null}, &{value});')
     elif f.type in BLOBS:
         w(f'writer_{READER.get(f.type, f.type)}(w, {flex}, {null}, {value});')
+    elif f.name.endswith('error_code') and f.type == 'int16':
+        w(f'writer_error_code(w, {value});')
     else:
         w(f'writer_{f.type}(w, {value});')
 

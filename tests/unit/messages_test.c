@@ -393,6 +393,36 @@ static void what_no_peer_could_read_is_not_written(void)
     free(own);
 }
 
+/* For metrics: error codes that are not 0, wherever they stand in the message; other numbers are none. */
+static void error_codes_are_counted(void)
+{
+    uint8_t own[256];
+    struct writer w;
+    struct produce_response_partition partitions[3];
+    struct produce_response_topic topic;
+    struct produce_response r;
+    produce_response_init(&r);
+    produce_response_topic_init(&topic);
+    for (int i = 0; i < 3; i++) {
+        produce_response_partition_init(&partitions[i]);
+        partitions[i].index = 7;
+    }
+    partitions[0].error_code = 6;
+    partitions[2].error_code = -1;
+    topic.partition_responses = partitions;
+    topic.partition_responses_count = 3;
+    r.responses = &topic;
+    r.responses_count = 1;
+    writer_init(&w, own, sizeof own, NULL, 0);
+    produce_response_encode(&w, 9, &r);
+    ASSERT_EQ(writer_finish(&w), STATUS_OK);
+    ASSERT_EQ(w.error_codes, 2);
+    partitions[0].error_code = partitions[2].error_code = 0;
+    writer_init(&w, own, sizeof own, NULL, 0);
+    produce_response_encode(&w, 9, &r);
+    ASSERT_EQ(w.error_codes, 0);
+}
+
 TEST_MAIN("messages", {"every message comes back as it was", every_message_comes_back_as_it_was},
           {"pieces join to the flat bytes", pieces_join_to_the_flat_bytes},
           {"every cut is refused", every_cut_is_refused},
@@ -403,4 +433,5 @@ TEST_MAIN("messages", {"every message comes back as it was", every_message_comes
           {"a request stays below its arena's cap", a_request_stays_below_its_arenas_cap},
           {"known tags are read as Kafka does", known_tags_are_read_as_kafka_does},
           {"other versions are refused", other_versions_are_refused},
-          {"what no peer could read is not written", what_no_peer_could_read_is_not_written})
+          {"what no peer could read is not written", what_no_peer_could_read_is_not_written},
+          {"error codes are counted", error_codes_are_counted})
