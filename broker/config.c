@@ -39,6 +39,7 @@ const struct config_key broker_keys[] = {
     {"leat.topics", CONFIG_LIST, NULL, 0, 100000, NULL, "name:partitions, ... made at start", 0},
     {"leat.batch.max.bytes", CONFIG_BYTES, "0", 0, 256 * MIB, NULL,
      "largest max.message.bytes that a topic may have; 0: 11 MiB, or message.max.bytes", 0},
+    {"leat.http.listener", CONFIG_STRING, ":9644", 1, 255, NULL, "host:port of metrics and health; none: off", 0},
     {"leat.journal.bytes", CONFIG_BYTES, "1g", 16 * MIB, 1024 * GIB, NULL, "journals of all shards together", 0},
     {"leat.memory.bytes", CONFIG_BYTES, "0", 0, 1024 * GIB, NULL, "budget; 0: a quarter of the machine", 0},
     {"leat.cache.bytes", CONFIG_BYTES, "0", 0, 1024 * GIB, NULL, "unmoved bytes and tail cache; 0: by memory", 0},
@@ -114,15 +115,13 @@ static bool copy_text(char *out, size_t size, const char *text)
     return true;
 }
 
-/* "PLAINTEXT://host:port", host may be empty or [v6]. */
-static bool parse_address(const char *text, size_t size, struct address *ret_address)
+/* "host:port", host may be empty or [v6]. */
+static bool parse_host_port(const char *text, size_t size, struct address *ret_address)
 {
-    static const char scheme[] = "PLAINTEXT://";
-    size_t skip = sizeof scheme - 1;
     char copy[300], *end;
-    if (size <= skip || size >= sizeof copy || memcmp(text, scheme, skip) != 0) return false;
-    memcpy(copy, text + skip, size - skip);
-    copy[size - skip] = '\0';
+    if (size >= sizeof copy) return false;
+    memcpy(copy, text, size);
+    copy[size] = '\0';
     char *colon = strrchr(copy, ':'), *host = copy;
     if (colon == NULL || colon[1] < '0' || colon[1] > '9') return false;
     unsigned long port = strtoul(colon + 1, &end, 10);
@@ -135,6 +134,15 @@ static bool parse_address(const char *text, size_t size, struct address *ret_add
     if (!copy_text(ret_address->host, sizeof ret_address->host, host)) return false;
     ret_address->port = (uint16_t)port;
     return true;
+}
+
+/* "PLAINTEXT://host:port" */
+static bool parse_address(const char *text, size_t size, struct address *ret_address)
+{
+    static const char scheme[] = "PLAINTEXT://";
+    size_t skip = sizeof scheme - 1;
+    if (size <= skip || memcmp(text, scheme, skip) != 0) return false;
+    return parse_host_port(text + skip, size - skip, ret_address);
 }
 
 /* The only item of a list. */
@@ -165,14 +173,35 @@ static bool numeric(const char *host) /* good enough for a clear sentence; env_l
     return strchr(host, ':') != NULL || strspn(host, "0123456789.") == strlen(host);
 }
 
+/* To listen at: no host is all interfaces. */
+static const char *listen_host(const struct address *a)
+{
+    if (a->host[0] == '\0') return "0.0.0.0";
+    return strcmp(a->host, "localhost") == 0 ? "127.0.0.1" : a->host;
+}
+
+static enum status read_http(const struct config *c, struct broker_config *b, char error[512])
+{
+    struct address a;
+    const char *text = config_string(c, "leat.http.listener");
+    if (strcmp(text, "none") == 0) return STATUS_OK;
+    if (parse_host_port(text, strlen(text), &a) && numeric(listen_host(&a)) &&
+        copy_text(b->http_host, sizeof b->http_host, listen_host(&a))) {
+        b->http_port = a.port;
+        return STATUS_OK;
+    }
+    snprintf(error, 512, "leat.http.listener=%.200s: expected host:port with the address in numbers, :port or none",
+             text);
+    return STATUS_INVALID;
+}
+
 static enum status read_listeners(const struct config *c, const char *host_name, struct broker_config *b,
                                   char error[512])
 {
     struct address listen, told;
     enum status s = read_address(c, "listeners", &listen, error);
     if (s != STATUS_OK) return s;
-    const char *host = listen.host[0] == '\0' ? "0.0.0.0" : listen.host;
-    if (strcmp(host, "localhost") == 0) host = "127.0.0.1";
+    const char *host = listen_host(&listen);
     if (!numeric(host) || !copy_text(b->host, sizeof b->host, host)) {
         snprintf(error, 512, "listeners: %.200s: write the address in numbers, or no host for all interfaces", host);
         return STATUS_INVALID;
@@ -284,6 +313,7 @@ enum status broker_config_read(const struct config *c, const char *host_name, st
     *b = (struct broker_config){0};
     read_numbers(c, b);
     enum status s = read_listeners(c, host_name, b, ret_error);
+    if (s == STATUS_OK) s = read_http(c, b, ret_error);
     if (s == STATUS_OK) s = read_log_dir(c, b, ret_error);
     if (s == STATUS_OK) s = read_topic_values(c, b, ret_error);
     if (s == STATUS_OK) s = wanted_topics_check(c, ret_error);

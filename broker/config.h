@@ -11,6 +11,8 @@ struct broker_config {
     int32_t node_id;
     char host[64];              /* numeric address to listen at */
     uint16_t port;              /* 0: any free one */
+    char http_host[64];         /* numeric address of the HTTP listener; empty: none */
+    uint16_t http_port;         /* 0: any free one */
     char advertised_host[256];  /* what Metadata says */
     uint16_t advertised_port;   /* 0: the one listened at */
     char rack[256];             /* "": none */

@@ -37,7 +37,6 @@ void request_run(struct request *r)
 {
     CHECK(r->state == REQUEST_QUEUED && r->api != NULL);
     r->state = REQUEST_RUNNING;
-    r->shard->count.requests->value++;
     task_start(r->shard->env->runner, &r->task, r->api->flow, 0);
 }
 
@@ -87,6 +86,7 @@ static enum status encode(struct request *r, int16_t version, const void *respon
     type->encode(&w, version, response);
     enum status s = writer_finish(&w);
     if (s == STATUS_OK) r->piece_count = w.piece_count;
+    shard_count_errors(r, w.error_codes);
     return s;
 }
 
@@ -118,6 +118,7 @@ void request_finish(struct request *r)
     c->request_bytes -= r->frame_room;
     c->releasing++;
     r->state = REQUEST_RELEASING;
+    if (ran && !c->closing) shard_count_request(r);
     if (ran && r->release != NULL)
         r->release(r);
     else

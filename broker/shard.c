@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Shards and their phases (shard.h).
  *
- * Start:  OPEN (every shard its store) -> METADATA (shard 0 opens the metadata log; every shard gets its partitions)
- *         -> LISTEN -> SERVE, logged as "broker.ready" by shard 0.
+ * Start:  HTTP, which tells what follows -> OPEN (every shard its store) -> METADATA (shard 0 opens the metadata log;
+ *         every shard gets its partitions) -> LISTEN -> SERVE, logged as "broker.ready" by shard 0.
  * Stop (SIGTERM, SIGINT, or a start that failed):
- *         DRAIN (no new connections, requests in flight are answered, connections closed) -> CLOSE (stores) -> END.
+ *         DRAIN (no new connections, requests in flight are answered, connections closed) -> CLOSE (stores)
+ *         -> HTTP ends -> END.
  * Shard 0 sends each shard the phase and goes on when all have said that theirs is done; so parts of requests can
  * travel as long as any shard has a connection, and no store closes while another shard may still ask it.
  *
@@ -12,12 +13,17 @@
  * ends with a failure. A second signal changes nothing; kill -9 is always safe. */
 #include "broker/shard.h"
 #include "broker/conn.h"
+#include "broker/http.h"
 #include <signal.h>
 #include <stdio.h>
 
 static void phase_run(struct env *e, struct msg *m);
 
-static const char *const phase_names[] = {"open", "metadata", "listen", "serve", "drain", "close", "end"};
+const char *phase_name(enum phase phase)
+{
+    static const char *const names[] = {"open", "metadata", "listen", "serve", "drain", "close", "end"};
+    return names[phase];
+}
 
 /* ---- shard 0: the leader of the phases ---- */
 
@@ -67,6 +73,12 @@ static void bind_first(struct shard *zero)
     phase_begin(zero, PHASE_DRAIN);
 }
 
+static void http_stopped(struct shard *zero)
+{
+    zero->http = NULL;
+    phase_begin(zero, PHASE_END);
+}
+
 static void phase_next(struct shard *zero)
 {
     struct broker *b = zero->broker;
@@ -88,7 +100,12 @@ static void phase_next(struct shard *zero)
         log_ready(zero);
         break;
     case PHASE_DRAIN: phase_begin(zero, PHASE_CLOSE); break;
-    case PHASE_CLOSE: phase_begin(zero, PHASE_END); break;
+    case PHASE_CLOSE: /* until now it has told how far the stop has come */
+        if (zero->http != NULL)
+            http_stop(zero->http, http_stopped);
+        else
+            phase_begin(zero, PHASE_END);
+        break;
     case PHASE_SERVE:
     case PHASE_END: CHECK(false);
     }
@@ -100,8 +117,7 @@ static void phase_ended(struct env *e, struct msg *m)
     struct broker *b = c->broker;
     struct shard *zero = e->user, *s = c->shard;
     if (s->status != STATUS_OK) {
-        SHARD_LOG(zero, LOG_ERROR, "broker.failed", LOG_STR("phase", phase_names[c->phase]),
-                  LOG_STR("error", s->error));
+        SHARD_LOG(zero, LOG_ERROR, "broker.failed", LOG_STR("phase", phase_name(c->phase)), LOG_STR("error", s->error));
         b->failed = true;
     }
     CHECK(b->waiting_for > 0 && c->phase == b->phase);
@@ -206,7 +222,7 @@ static void phase_end(struct shard *s)
     topic_index_destroy(s->topics);
     settings_deinit(&s->settings, e->mem);
     if (s->fetch_sessions.slots != NULL) fetch_sessions_deinit(&s->fetch_sessions);
-    metrics_destroy(s->metrics);
+    shard_metrics_deinit(s);
     mem_free(e->mem, MEM_CONTROL, s, sizeof *s);
     e->user = NULL;
     env_stop(e);
@@ -243,25 +259,6 @@ static void starved_fire(struct timer *t)
     if (!list_empty(&s->starved)) env_timer_start(s->env, t, mono_add(s->env->now, 5 * NS_PER_MS));
 }
 
-static void count_init(struct shard *s)
-{
-    struct metrics *m = s->metrics;
-    struct shard_counters *c = &s->count;
-#define COUNTER(field, name, help) c->field = metrics_counter(m, name, help, NULL, 0)
-    COUNTER(accepted, "leat_connections_accepted_total", "Connections accepted.");
-    COUNTER(refused, "leat_connections_refused_total", "Connections closed at once: too many.");
-    COUNTER(requests, "leat_requests_total", "Requests begun.");
-    COUNTER(bytes_in, "leat_received_bytes_total", "Bytes received from clients.");
-    COUNTER(bytes_out, "leat_sent_bytes_total", "Bytes sent to clients.");
-    COUNTER(batches, "leat_produce_batches_total", "Record batches acknowledged.");
-    COUNTER(batch_bytes, "leat_produce_bytes_total", "Bytes of record batches acknowledged.");
-    COUNTER(fetch_bytes, "leat_fetch_bytes_total", "Bytes of record batches read for clients.");
-    COUNTER(protocol_errors, "leat_protocol_errors_total", "Connections closed for what the client sent.");
-    COUNTER(append_retries, "leat_append_retries_total", "Appends put off: journal or memory full.");
-#undef COUNTER
-    c->connections = metrics_gauge(m, "leat_connections", "Open connections.", NULL, 0);
-}
-
 static void say_ignored(const struct config_key *k, void *arg)
 {
     struct shard *s = arg;
@@ -273,7 +270,14 @@ static void lead(struct shard *zero)
     SHARD_LOG(zero, LOG_INFO, "broker.start", LOG_STR("version", LEAT_VERSION),
               LOG_STR("directory", zero->broker->config->log_dir), LOG_STR("probe", zero->broker->probe));
     config_each_ignored(zero->broker->source, say_ignored, zero);
-    phase_begin(zero, PHASE_OPEN);
+    zero->broker->started = zero->env->now_wall;
+    if (http_open(zero, &zero->http, zero->error) == STATUS_OK) {
+        phase_begin(zero, PHASE_OPEN);
+        return;
+    }
+    SHARD_LOG(zero, LOG_ERROR, "broker.failed", LOG_STR("phase", "http"), LOG_STR("error", zero->error));
+    zero->broker->failed = true;
+    phase_begin(zero, PHASE_DRAIN);
 }
 
 void shard_start(struct env *e, void *broker)
@@ -284,10 +288,7 @@ void shard_start(struct env *e, void *broker)
     s->broker = broker;
     s->up = (struct control){.broker = broker, .shard = s};
     log_init(&s->log, s->broker->sink, NULL, LOG_INFO, e->shard);
-    s->metrics = metrics_create(e->mem);
-    CHECK(s->metrics != NULL);
-    count_init(s);
-    CHECK(s->count.connections != NULL && s->count.append_retries != NULL);
+    CHECK(shard_metrics_init(s));
     list_init(&s->lanes);
     list_init(&s->conns);
     list_init(&s->sending);

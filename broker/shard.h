@@ -6,7 +6,6 @@
 #pragma once
 #include "base/env.h"
 #include "base/log.h"
-#include "base/metrics.h"
 #include "broker/api/fetch_session.h"
 #include "broker/config.h"
 #include "broker/intake.h"
@@ -14,6 +13,7 @@
 #include "broker/metadata.h"
 #include "broker/producer_ids.h"
 #include "broker/settings.h"
+#include "broker/shard_metrics.h"
 #include "storage/disk.h"
 #include "storage/store.h"
 
@@ -26,6 +26,8 @@ enum phase {
     PHASE_CLOSE, /* metadata log, stores */
     PHASE_END,
 };
+
+const char *phase_name(enum phase phase); /* "serve" */
 
 struct control { /* shard 0 -> shard (down) and back (up); one of each per shard, never both under way */
     struct msg msg;
@@ -44,17 +46,12 @@ struct broker { /* of the process; made by main; constant while shards run, exce
     struct disk disk;
     uint16_t port;                   /* written by shard 0 before PHASE_LISTEN of the others */
     char cluster_id[UUID_TEXT_SIZE]; /* written by shard 0 in PHASE_METADATA */
+    struct wall_ms started;          /* by shard 0 at its start */
     /* shard 0's alone */
     enum phase phase;
     uint32_t waiting_for; /* shards that have not ended the phase */
     bool stop_wanted, failed;
     struct control down[BROKER_SHARDS_MAX];
-};
-
-struct shard_counters {
-    struct metric_counter *accepted, *refused, *requests, *bytes_in, *bytes_out, *batches, *batch_bytes, *fetch_bytes,
-        *protocol_errors, *append_retries;
-    struct metric_gauge *connections;
 };
 
 struct shard {
@@ -64,6 +61,7 @@ struct shard {
     struct log log;
     struct metrics *metrics;
     struct shard_counters count;
+    struct samples *samples; /* copy of the metrics for shard 0 (scrape.h) */
     /* metadata as this shard has it; written by intake.c only */
     struct topic_index *topics;
     const struct image_brokers *brokers;
@@ -73,6 +71,7 @@ struct shard {
     struct intake_answer answer;
     struct list lanes; /* open ones */
     struct listener listener;
+    struct http *http;   /* shard 0's; NULL: none (http.h) */
     struct list conns;   /* every connection */
     struct list sending; /* connections that the turn hook looks at */
     struct list starved; /* connections that wait for memory */

@@ -23,6 +23,7 @@ THIRD_PARTY = [
     (["protobuf-c/*", "*.pb-c.h"], ["replication/record_*code.c", "tests/*"]),
     (["lz4*.h", "zstd*.h", "zlib.h", "snappy*.h", "igzip_lib.h", "isa-l/igzip_lib.h"], ["protocol/*.c", "tests/*"]),
     (["crc.h", "isa-l.h", "isa-l/crc.h"], ["base/crc32c.c", "tests/*"]),
+    (["microhttpd.h"], ["broker/http*.c"]),
     (["pthread.h", "threads.h"], ENV + OUTSIDE),
 ]
 # (what, calls, files that may make them)

@@ -65,6 +65,7 @@ class Broker:
         begun = time.monotonic()
         self.process = subprocess.Popen(
             [self.args.leatd, "-o", f"listeners=PLAINTEXT://127.0.0.1:{self.port}", "-o", f"log.dirs={self.dir}/data",
+             "-o", "leat.http.listener=none",
              "-o", f"leat.topics=t:{self.args.partitions}", "-o", f"leat.shards={self.args.shards}",
              "-o", "leat.journal.bytes=268435456", "-o", f"log.segment.bytes={self.segment_bytes}",
              "-o", "leat.disk.reserve.bytes=67108864"],

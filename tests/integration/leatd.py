@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One leatd for a test: free port on loopback, own directory, ended by its pid. Prints its log when a test fails."""
+"""One leatd for a test: free ports on loopback, own directory, ended by its pid. Prints its log when a test fails."""
 import os
 import pathlib
 import re
@@ -15,22 +15,23 @@ class Leatd:
         self.program, self.options = program, options
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix='leatd-'))
         self.log = self.dir / 'log.txt'
-        self.port, self.process = 0, None
+        self.port, self.http_port, self.process = 0, 0, None
 
     def start(self):
         with open(self.log, 'ab') as log:
             seen = log.tell()
-            command = [self.program, '-o', f'listeners=PLAINTEXT://127.0.0.1:{self.port}', '-o',
-                       f'log.dirs={self.dir}/data', '-o', 'leat.journal.bytes=256m', '-o', 'leat.memory.bytes=1g']
-            for option in self.options:
+            command = [self.program]
+            for option in (f'listeners=PLAINTEXT://127.0.0.1:{self.port}', 'leat.http.listener=127.0.0.1:0',
+                           f'log.dirs={self.dir}/data', 'leat.journal.bytes=256m', 'leat.memory.bytes=1g', *self.options):
                 command += ['-o', option]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         limit = time.monotonic() + 60
         while time.monotonic() < limit:
             text = self.log.read_bytes()[seen:].decode()
+            http = re.search(r'http\.ready .*? port=(\d+)', text)
             ready = re.search(r'broker\.ready .*? port=(\d+)', text)
             if ready:
-                self.port = int(ready[1])
+                self.port, self.http_port = int(ready[1]), int(http[1]) if http else 0
                 return self
             assert self.process.poll() is None, f'leatd ended with {self.process.returncode}'
             time.sleep(0.02)
