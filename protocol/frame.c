@@ -8,14 +8,6 @@
 
 #define KEY_API_VERSIONS 18
 
-const struct api_info *api_find(int16_t key)
-{
-    for (uint32_t i = 0; i < api_count; i++) {
-        if (api_table[i].key == key) return &api_table[i];
-    }
-    return NULL;
-}
-
 static enum status size_between(const uint8_t *prefix, uint32_t least, uint32_t limit, uint32_t *ret_size)
 {
     uint32_t size = load_be32(prefix);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Contract of every generated message <m> (msg_<api>.h), and the table of APIs. Nothing here waits.
+/* Contract of every generated message <m> (msg_<schema file>.h), and the tables of what there is. Nothing here waits.
  *
  * One struct serves all versions; fields that a version lacks stand at their defaults after a decode and are left out
  * by an encode. <m>_init sets all defaults.
@@ -34,7 +34,21 @@ struct api_info {
     const struct message_type *request, *response;
 };
 
+/* A record of the group coordinator's topic. Its key is the int16 type and the body of key at version 0; its value,
+ * unless it is null (a deletion), the int16 version and the body of value. */
+struct group_record {
+    int16_t type;
+    const char *name; /* "OffsetCommit" */
+    const struct message_type *key, *value;
+};
+
 extern const struct api_info api_table[]; /* ascending by key */
 extern const uint32_t api_count;
+extern const struct group_record group_record_table[]; /* ascending by type */
+extern const uint32_t group_record_count;
+/* By name: what no API and no group record has. Where one stands in a record its int16 version stands in front. */
+extern const struct message_type *const plain_message_table[];
+extern const uint32_t plain_message_count;
 
-const struct api_info *api_find(int16_t key); /* NULL: unknown */
+const struct api_info *api_find(int16_t key);               /* NULL: unknown */
+const struct group_record *group_record_find(int16_t type); /* NULL: unknown */

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Compares protocol/schema/*.msg with the message definitions in a kafka-clients jar: key, versions, flexible versions,
-and per field order, name, type, versions, nullable versions, tag, default. KAFKA_CLIENTS_JAR names the jar; without it
-the test counts as skipped (77). Prints every difference; exit 1 if there is one."""
+"""Compares protocol/schema/*.msg with the message definitions inside Apache Kafka's jars: key or record type, versions,
+flexible versions, and per field order, name, type, versions, nullable versions, tag, default; and that no API of the
+broker's listener is missing. KAFKA_CLIENTS_JAR and KAFKA_GROUP_JAR name the jars (kafka-clients and
+kafka-group-coordinator, see tools/fetch-jars); without both the test counts as skipped (77), for the reason that
+KAFKA_JARS_WHY_NOT gives. Prints every difference; exit 1 if there is one."""
 import json
 import os
 import pathlib
@@ -13,8 +15,11 @@ import zipfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'protocol'))
 sys.dont_write_bytecode = True
-import gen  # noqa: E402
+from generator.schema import BLOBS, WIDTH, Schema, flexible_from, parse_range  # noqa: E402
 
+# On the broker's listener, but only brokers send them.
+NOT_OURS = {'InitializeShareGroupState', 'ReadShareGroupState', 'WriteShareGroupState', 'DeleteShareGroupState',
+            'ReadShareGroupStateSummary'}
 faults, compared = [], 0
 
 
@@ -31,11 +36,11 @@ def clip(r, valid):
 
 
 def plain(name):
-    return name.replace('_', '').lower()
+    return name.replace('_', '').lower().removesuffix('schema')
 
 
-def default(kind, text):
-    text = str(text)
+def default(kind, value):
+    text = '' if value is None else str(value)  # as the reference's generator: a JSON null is no default
     if text == 'null':
         return 'null'
     if kind == 'bool':
@@ -45,49 +50,68 @@ def default(kind, text):
     return float(text or 0) if kind == 'float64' else int(text or '0', 0)
 
 
+def versions_of(j):
+    return parse_range(j.get('versions') or j['taggedVersions'])
+
+
 def compare(where, ours, theirs, valid, common):
-    theirs = [f for f in theirs if clip(gen.parse_range(f['versions']), valid)]
+    theirs = [f for f in theirs if clip(versions_of(f), valid)]
     same(where, 'fields', [plain(f.name) for f in ours], [plain(f['name']) for f in theirs])
     for f, j in zip(ours, theirs):
         at = f'{where}.{f.name}'
         array = j['type'].startswith('[]')
         kind = j['type'].removeprefix('[]')
-        struct = kind not in gen.WIDTH and kind not in gen.BLOBS
+        struct = kind not in WIDTH and kind not in BLOBS
         same(at, 'type', ('[]' if f.array else '') + ('struct' if f.struct else f.type),
              ('[]' if array else '') + ('struct' if struct else kind))
-        same(at, 'versions', clip(f.versions, valid), clip(gen.parse_range(j['versions']), valid))
-        same(at, 'null', clip(f.null, valid), clip(gen.parse_range(j.get('nullableVersions', 'none')), valid))
+        same(at, 'versions', clip(f.versions, valid), clip(versions_of(j), valid))
+        same(at, 'null', clip(f.null, valid), clip(parse_range(j.get('nullableVersions', 'none')), valid))
         same(at, 'tag', f.tag, j.get('tag'))
         if 'tag' in j:
-            same(at, 'tagged versions', clip(f.versions, valid), clip(gen.parse_range(j['taggedVersions']), valid))
+            same(at, 'tagged versions', clip(f.versions, valid), clip(parse_range(j['taggedVersions']), valid))
         same(at, 'flexible versions of its own', None, j.get('flexibleVersions'))
         base = 'array' if array else 'struct' if struct else kind
-        same(at, 'default', default(base, f.default or ''), default(base, j.get('default', '')))
-        if struct:
+        same(at, 'default', default(base, f.default), default(base, j.get('default')))
+        if struct and f.sub:
             compare(at, f.sub.fields, j.get('fields') or common[kind], valid, common)
 
 
+def compare_message(schema, m, j):
+    valid = parse_range(j['validVersions'])
+    same(m.name, 'number', schema.number, j.get('apiKey'))
+    same(m.name, 'versions', m.versions, valid)
+    same(m.name, 'flexible from', m.flexible, flexible_from(j['flexibleVersions']))
+    if j['type'] == 'request':
+        unstable = 1 if j.get('latestVersionUnstable') else 0
+        same(m.name, 'advertised maximum', schema.advertise[1], valid[1] - unstable)
+    common = {c['name']: c['fields'] for c in j.get('commonStructs', [])}
+    compare(m.name, m.top.fields, j['fields'], valid, common)
+
+
+def definitions(jars):
+    out = {}
+    for jar in jars:
+        with zipfile.ZipFile(jar) as z:
+            for name in z.namelist():
+                if re.match(r'common/message/.*\.json$', name):
+                    text = re.sub(r'^\s*//.*$', '', z.read(name).decode(), flags=re.M)
+                    out[plain(pathlib.PurePath(name).stem)] = json.loads(text)
+    return out
+
+
 def main():
-    jar = os.environ.get('KAFKA_CLIENTS_JAR', '')
-    if not os.path.exists(jar):
-        print('skipped: KAFKA_CLIENTS_JAR names no kafka-clients jar')
+    jars = [os.environ.get(name, '') for name in ('KAFKA_CLIENTS_JAR', 'KAFKA_GROUP_JAR')]
+    if not all(os.path.exists(jar) for jar in jars):
+        print('skipped:', os.environ.get('KAFKA_JARS_WHY_NOT') or 'KAFKA_CLIENTS_JAR and KAFKA_GROUP_JAR name no jars')
         sys.exit(77)
-    with zipfile.ZipFile(jar) as z:
-        names = {plain(pathlib.PurePath(n).stem): n for n in z.namelist() if re.match(r'common/message/.*\.json$', n)}
-        for path in sorted((ROOT / 'protocol' / 'schema').glob('*.msg')):
-            api = gen.Api(path)
-            for m in api.messages:
-                text = z.read(names[plain(m.name)]).decode()
-                j = json.loads(re.sub(r'^\s*//.*$', '', text, flags=re.M))
-                same(m.name, 'key', api.key, j['apiKey'])
-                valid = gen.parse_range(j['validVersions'])
-                same(m.name, 'versions', api.range, valid)
-                same(m.name, 'flexible from', api.flexible, gen.flexible_from(j['flexibleVersions']))
-                if m.kind == 'request':
-                    unstable = 1 if j.get('latestVersionUnstable') else 0
-                    same(m.name, 'advertised maximum', api.advertise[1], valid[1] - unstable)
-                common = {c['name']: c['fields'] for c in j.get('commonStructs', [])}
-                compare(m.name, m.top.fields, j['fields'], valid, common)
+    theirs = definitions(jars)
+    schemas = [Schema(path) for path in sorted((ROOT / 'protocol' / 'schema').glob('*.msg'))]
+    for schema in schemas:
+        for m in schema.messages:
+            compare_message(schema, m, theirs[plain(m.name)])
+    wanted = {j['name'].removesuffix('Request') for j in theirs.values()
+              if 'broker' in j.get('listeners', []) and j['validVersions'] != 'none'} - NOT_OURS
+    same('schema', 'APIs', sorted(plain(s.name) for s in schemas if s.kind == 'api'), sorted(plain(n) for n in wanted))
     print('\n'.join(faults) or f'{compared} facts equal')
     sys.exit(1 if faults else 0)
 

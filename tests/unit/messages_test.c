@@ -95,7 +95,7 @@ static void one_sample(const struct fill_row *row, int16_t v, enum fill_mode mod
 static void each(void (*check)(const struct sample *s))
 {
     begin();
-    ASSERT_EQ(fill_count, 2 * api_count);
+    ASSERT_EQ(fill_count, 2 * (api_count + group_record_count) + plain_message_count);
     for (uint32_t i = 0; i < fill_count; i++) {
         const struct message_type *t = fill_table[i].type;
         for (int16_t v = t->min_version; v <= t->max_version; v++) {
