@@ -111,9 +111,10 @@ struct records cursor_records(struct cursor *c, bool flex, bool nullable)
     return (struct records){.data = b.data, .len = b.len};
 }
 
-bool cursor_present(struct cursor *c)
+bool cursor_present(struct cursor *c, bool tagged)
 {
-    return cursor_int8(c) >= 0 && c->error == STATUS_OK;
+    bool present = tagged ? (int32_t)cursor_uvarint(c) > 0 : cursor_int8(c) >= 0;
+    return present && c->error == STATUS_OK;
 }
 
 int32_t cursor_count(struct cursor *c, bool flex, bool nullable, uint32_t min_size)
@@ -220,6 +221,14 @@ struct message_size writer_counted(struct writer *w)
     CHECK(w->counting);
     close_run(w);
     return (struct message_size){.total = w->total, .own = w->own_used, .pieces = w->piece_count};
+}
+
+void writer_present(struct writer *w, bool tagged, bool present)
+{
+    if (tagged)
+        writer_uvarint(w, present ? 1 : 0);
+    else
+        writer_int8(w, present ? 1 : -1);
 }
 
 void writer_raw(struct writer *w, const void *data, size_t len)

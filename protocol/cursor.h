@@ -82,7 +82,8 @@ uint32_t cursor_uvarint(struct cursor *c); /* at most 5 bytes and 32 bits */
 struct str cursor_str(struct cursor *c, bool flex, bool nullable);
 struct bytes cursor_bytes(struct cursor *c, bool flex, bool nullable);
 struct records cursor_records(struct cursor *c, bool flex, bool nullable);
-bool cursor_present(struct cursor *c); /* the marker byte before a nullable struct */
+/* The marker before a nullable struct: a signed byte, below 0 for null; in a tagged field a varint, 0 for null. */
+bool cursor_present(struct cursor *c, bool tagged);
 
 /* An array's count; -1 null; 0 after an error. min_size: least bytes of one element, > 0. */
 int32_t cursor_count(struct cursor *c, bool flex, bool nullable, uint32_t min_size);
@@ -165,6 +166,7 @@ void writer_str(struct writer *w, bool flex, bool nullable, struct str v);
 void writer_bytes(struct writer *w, bool flex, bool nullable, struct bytes v);
 void writer_records(struct writer *w, bool flex, bool nullable, const struct records *v);
 void writer_count(struct writer *w, bool flex, bool nullable, int32_t count);
+void writer_present(struct writer *w, bool tagged, bool present);
 void writer_raw(struct writer *w, const void *data, size_t len);    /* copies */
 void writer_borrow(struct writer *w, const void *data, size_t len); /* lists; copies in flat mode */
 /* A tagged field's tag and size, the size from a counting run over its value. */

@@ -43,6 +43,10 @@ def flexible(m):
     return flag((m.flexible, MAX_VERSION), m)
 
 
+def tagged(f):
+    return 'false' if f.tag is None else 'true'
+
+
 def open_if(w, condition):
     if condition:
         w(f'if ({condition}) {{')

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """<struct>_init, which sets the defaults, and <struct>_read, straight-line code over a cursor."""
-from .ctext import accessor, cond, default_value, flag, flexible, min_size, open_if
+from .ctext import accessor, cond, default_value, flag, flexible, min_size, open_if, tagged
 from .schema import BLOBS, WIDTH
 
 
@@ -88,7 +88,9 @@ def read_value(w, f, m, owner, c, flex):
         read_one(w, f, f'r->{f.name}[i]', c, flex, 'false')
         w('}')
     elif f.struct and f.nullable():
-        present = f'cursor_present({c})' if null == 'true' else f'!({null}) || cursor_present({c})'
+        present = f'cursor_present({c}, {tagged(f)})'
+        if null != 'true':
+            present = f'!({null}) || {present}'
         w(f'r->{f.name}_present = {present};')
         w(f'if (r->{f.name}_present) {{')
         read_one(w, f, f'r->{f.name}', c, flex, null)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """<struct>_write, one function for counting, flat and piecewise writing, and <struct>_is_default, which tagged structs
 need: a tagged field is sent only when it is not at its default."""
-from .ctext import accessor, cond, default_value, flag, flexible, open_if
+from .ctext import accessor, cond, default_value, flag, flexible, open_if, tagged
 from .schema import BLOBS
 
 
@@ -81,7 +81,7 @@ def write_value(w, f, m, flex):
         write_one(w, f, f'r->{f.name}[i]', flex, 'false')
         w('}')
     elif f.struct and f.nullable():
-        w(f'if ({null}) writer_int8(w, r->{f.name}_present ? 1 : -1);')
+        w(f'if ({null}) writer_present(w, {tagged(f)}, r->{f.name}_present);')
         w(f'else if (!r->{f.name}_present) writer_fail(w, STATUS_INVALID);')
         w(f'if (r->{f.name}_present) {{')
         write_one(w, f, f'r->{f.name}', flex, null)

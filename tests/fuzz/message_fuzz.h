@@ -46,6 +46,12 @@ static inline void fuzz_again(struct arena *a, const struct message_type *t, int
     free(bytes);
 }
 
+static inline int16_t fuzz_version(const struct message_type *t, uint8_t choice)
+{
+    if (choice >= t->min_version && choice <= t->max_version) return choice;
+    return (int16_t)(t->min_version + choice % (t->max_version - t->min_version + 1));
+}
+
 static inline void fuzz_message(struct cursor *c, const struct message_type *t, int16_t v)
 {
     static struct mem *mem;

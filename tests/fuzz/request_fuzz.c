@@ -12,10 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct api_info *api = api_find(key);
     if (api == NULL) api = &api_table[key % api_count];
     const struct message_type *t = (data[0] & 0x80) == 0 ? api->request : api->response;
-    int versions = t->max_version - t->min_version + 1;
-    int v = data[1] >= t->min_version && data[1] <= t->max_version ? data[1] : t->min_version + data[1] % versions;
     struct cursor c;
     cursor_init(&c, data + 2, size - 2);
-    fuzz_message(&c, t, (int16_t)v);
+    fuzz_message(&c, t, fuzz_version(t, data[1]));
     return 0;
 }

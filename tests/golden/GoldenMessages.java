@@ -149,77 +149,121 @@ public class GoldenMessages {
         return out;
     }
 
-    static byte[] frame(ApiKeys key, boolean request, Message body, short v) throws Exception {
-        ByteArrayOutputStream out = new ByteArrayOutputStream();
+    // What is written: a request or response of an API, or a message without headers (key null). choice: how a fuzz target
+    // finds it (tests/fuzz/request_fuzz.c, message_fuzz.c).
+    record Kind(ApiKeys key, boolean request, Class<?> type, int choice) {
+        Message create() throws Exception {
+            return (Message) type.getConstructor().newInstance();
+        }
+
+        String name() {
+            return type.getSimpleName().replaceAll("(Data|Schema)$", "");
+        }
+
+        boolean flexible(short v) throws Exception {
+            for (BoundField f : ((Schema) type.getField("SCHEMA_" + v).get(null)).fields())
+                if (f.def.type instanceof TaggedFields) return true;
+            return false;
+        }
+    }
+
+    static Kind kind(ApiKeys key, boolean request) {
+        Message m = request ? key.messageType.newRequest() : key.messageType.newResponse();
+        return new Kind(key, request, m.getClass(), key.id | (request ? 0 : 0x80));
+    }
+
+    static Kind kind(String name, int choice) throws Exception {
+        for (String format : new String[] {"common.message.%s", "common.message.%sSchema", "coordinator.group.generated.%s"}) {
+            try {
+                return new Kind(null, false, Class.forName("org.apache.kafka." + String.format(format, name)), choice);
+            } catch (ClassNotFoundException e) { // the next one
+            }
+        }
+        throw new ClassNotFoundException(name);
+    }
+
+    static int plain;
+
+    // As README.md makes them from the schema files: api:KEY, record:1:offset_commit, message:end_txn_marker
+    static List<Kind> kinds(String argument) throws Exception {
+        String[] part = argument.split(":");
+        if (part[0].equals("api")) {
+            ApiKeys key = ApiKeys.forId(Integer.parseInt(part[1]));
+            return List.of(kind(key, true), kind(key, false));
+        }
+        StringBuilder camel = new StringBuilder();
+        for (String word : part[part.length - 1].split("_")) camel.append(word.substring(0, 1).toUpperCase()).append(word.substring(1));
+        if (part[0].equals("message")) return List.of(kind(camel.toString(), plain++));
+        int choice = Integer.parseInt(part[1]) | 0x40;
+        return List.of(kind(camel + "Key", choice), kind(camel + "Value", choice | 0x80));
+    }
+
+    static byte[] header(Kind k, short v) throws Exception {
+        if (k.key == null) return new byte[0];
         Message header = new ResponseHeaderData().setCorrelationId(0x11223344);
-        if (request)
-            header = new RequestHeaderData().setRequestApiKey(key.id).setRequestApiVersion(v)
+        if (k.request)
+            header = new RequestHeaderData().setRequestApiKey(k.key.id).setRequestApiVersion(v)
                 .setCorrelationId(0x11223344).setClientId(nulls ? null : "leat-golden");
-        short hv = request ? key.requestHeaderVersion(v) : key.responseHeaderVersion(v);
-        if (unknown && hv == (request ? 2 : 1))
+        short hv = k.request ? k.key.requestHeaderVersion(v) : k.key.responseHeaderVersion(v);
+        if (unknown && hv == (k.request ? 2 : 1))
             header.unknownTaggedFields().add(new RawTaggedField(3, new byte[] {1, 2, 3}));
-        out.write(bytes(header, hv));
-        out.write(bytes(body, v));
-        return ByteBuffer.allocate(4 + out.size()).putInt(out.size()).put(out.toByteArray()).array();
+        return bytes(header, hv);
     }
 
-    static Message create(ApiKeys key, boolean request) {
-        return request ? key.messageType.newRequest() : key.messageType.newResponse();
+    static byte[] frame(byte[] header, byte[] body) {
+        int size = header.length + body.length;
+        return ByteBuffer.allocate(4 + size).putInt(size).put(header).put(body).array();
     }
 
-    // One frame, and what Kafka's reader makes of it.
-    static byte[] make(ApiKeys key, boolean request, short v, int variant, StringBuilder text) throws Exception {
+    // A body; text gets what Kafka's reader makes of it.
+    static byte[] make(Kind k, short v, int variant, StringBuilder text) throws Exception {
         counter = v * 7;
         nulls = variant == 1;
         unknown = variant == 2;
-        Message m = create(key, request);
+        Message m = k.create();
         fill(m, v, 0);
         byte[] body = bytes(m, v);
-        Message read = create(key, request);
+        Message read = k.create();
         read.read(new ByteBufferAccessor(ByteBuffer.wrap(body)), v);
         text.append(show(read)).append("\n");
-        return frame(key, request, m, v);
+        return body;
     }
 
-    static void corpus(Path dir, ApiKeys key, boolean request, short v, int variant, byte[] frame) throws Exception {
-        String name = String.format("%s_%s_%d_%s", plain(key.name), request ? "request" : "response", v, VARIANTS[variant]);
-        if (request && v == create(key, true).highestSupportedVersion() && variant != 1) // with headers
-            Files.write(dir.resolve("frame").resolve(name), frame);
-        // key and direction, version, body: tests/fuzz/request_fuzz.c
-        int header = 8;
-        if (request) header += 6 + (variant == 1 ? 0 : 11) + (key.requestHeaderVersion(v) == 2 ? variant == 2 ? 6 : 1 : 0);
-        else header += key.responseHeaderVersion(v) == 1 ? variant == 2 ? 6 : 1 : 0;
+    // Fuzz inputs. frame: requests with headers. request, message: choice, version, body.
+    static void corpus(Path dir, Kind k, short v, int variant, byte[] header, byte[] body) throws Exception {
+        boolean highest = v == k.create().highestSupportedVersion(), api = k.key != null;
+        boolean chosen = highest && variant == 0 || api && k.request && (highest || variant == 0 && v == k.key.oldestVersion());
+        if (!chosen) return;
+        String stem = api ? plain(k.key.name) + (k.request ? "_request" : "_response") : plain(k.name());
+        String name = String.format("%s_%d_%s", stem, v, VARIANTS[variant]);
+        if (api && k.request && highest && variant != 1) Files.write(dir.resolve("frame").resolve(name), frame(header, body));
         ByteArrayOutputStream out = new ByteArrayOutputStream();
-        out.write(key.id | (request ? 0 : 0x80));
+        out.write(k.choice);
         out.write(v);
-        out.write(frame, header, frame.length - header);
-        Files.write(dir.resolve("request").resolve(name), out.toByteArray());
+        out.write(body);
+        Files.write(dir.resolve(api ? "request" : "message").resolve(name), out.toByteArray());
     }
 
-    // make DIR KEY... | corpus DIR KEY...
+    // make DIR ARGUMENT... | corpus DIR ARGUMENT...
     public static void main(String[] args) throws Exception {
         Path dir = Path.of(args[1]);
         for (int a = 2; a < args.length; a++) {
-            ApiKeys key = ApiKeys.forId(Integer.parseInt(args[a]));
-            short low = key.oldestVersion(), high = key.messageType.highestSupportedVersion(true); // unstable ones too
-            for (boolean request : new boolean[] {true, false}) {
+            for (Kind k : kinds(args[a])) {
                 ByteArrayOutputStream bin = new ByteArrayOutputStream();
                 StringBuilder text = new StringBuilder();
-                for (short v = low; v <= high; v++) {
-                    boolean flexible = key.requestHeaderVersion(v) == 2;
-                    for (int variant = 0; variant < (flexible ? 3 : 2); variant++) {
-                        byte[] frame = make(key, request, v, variant, text);
+                short high = k.create().highestSupportedVersion(); // unstable ones too
+                for (short v = k.create().lowestSupportedVersion(); v <= high; v++) {
+                    for (int variant = 0; variant < (k.flexible(v) ? 3 : 2); variant++) {
+                        byte[] body = make(k, v, variant, text), header = header(k, v);
                         bin.write(v);
                         bin.write(variant);
-                        bin.write(frame);
-                        boolean chosen = v == high && variant == 0 || request && (v == high || v == low && variant == 0);
-                        if (args[0].equals("corpus") && chosen) corpus(dir, key, request, v, variant, frame);
+                        bin.write(frame(header, body));
+                        if (args[0].equals("corpus")) corpus(dir, k, v, variant, header, body);
                     }
                 }
                 if (!args[0].equals("make")) continue;
-                String name = create(key, request).getClass().getSimpleName().replace("Data", "");
-                Files.write(dir.resolve(name + ".bin"), bin.toByteArray());
-                Files.writeString(dir.resolve(name + ".txt"), text);
+                Files.write(dir.resolve(k.name() + ".bin"), bin.toByteArray());
+                Files.writeString(dir.resolve(k.name() + ".txt"), text);
             }
         }
     }
