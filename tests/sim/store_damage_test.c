@@ -224,7 +224,7 @@ static enum outcome look_at(struct partition *p, int64_t end)
 
 static enum outcome start(void)
 {
-    if (world_boot(&world, 1) != STATUS_OK) return world.open[0].error[0] != '\0' ? REFUSED : SILENT_LOSS;
+    if (world_boot(&world, 1) != STATUS_OK) return world.open[0].op.error[0] != '\0' ? REFUSED : SILENT_LOSS;
     enum outcome worst = HARMLESS;
     for (int32_t i = 0; i < KILLED_PARTITIONS; i++) {
         struct partition *p = world_find(&world, "t", i);

@@ -19,41 +19,7 @@
 
 enum trouble { NO_TROUBLE, SHORT_IO, SLOW_DISK, FULL_DISK, SEGMENT_FULL, WRITE_ERROR, READ_ERROR, STALLED, TROUBLES };
 
-static struct driver *running; /* one world at a time */
-
 /* --- start --- */
-
-static void opened(struct store_open *op)
-{
-    struct store_world *w = &running->w;
-    w->opened++;
-    w->stores[op - w->open] = op->store;
-}
-
-static void start(struct env *e, void *arg)
-{
-    struct store_world *w = arg;
-    struct store_open *op = &w->open[e->shard];
-    memset(op, 0, sizeof *op);
-    op->done = opened;
-    store_open(e, &w->disk, &w->config, op);
-}
-
-static bool all_opened(void *arg)
-{
-    const struct store_world *w = arg;
-    return w->opened == w->shards;
-}
-
-static void boot_begin(struct driver *d)
-{
-    struct store_world *w = &d->w;
-    disk_init(&w->disk);
-    w->opened = 0;
-    memset(w->stores, 0, sizeof w->stores);
-    running = d;
-    sim_boot(w->machine, w->shards, start, w);
-}
 
 static void crash(struct driver *d, bool power)
 {
@@ -75,15 +41,13 @@ static void crash(struct driver *d, bool power)
 
 static bool boot_ended(struct driver *d)
 {
-    if (!sim_run_while_not(d->w.sim, all_opened, &d->w, sim_now(d->w.sim) + STUCK_NS))
+    const char *error;
+    if (!sim_run_while_not(d->w.sim, world_opened, &d->w, sim_now(d->w.sim) + STUCK_NS))
         driver_broken(d, NULL, "the start hangs");
-    for (uint32_t i = 0; i < d->w.shards; i++) {
-        if (d->w.open[i].status == STATUS_OK) continue;
-        if (d->trace) printf("start: %s\n", d->w.open[i].error);
-        if (!d->io_faults && !d->no_space) driver_broken(d, NULL, model_wrong("no start: %s", d->w.open[i].error));
-        return false;
-    }
-    return true;
+    if (world_open_status(&d->w, &error) == STATUS_OK) return true;
+    if (d->trace) printf("start: %s\n", error);
+    if (!d->io_faults && !d->no_space) driver_broken(d, NULL, model_wrong("no start: %s", error));
+    return false;
 }
 
 /* Until it is up: some starts are cut short, by a crash or a failed I/O. */
@@ -96,7 +60,7 @@ static void boot(struct driver *d, bool hard)
         if (fail)
             sim_fault_add(d->w.machine, &(struct sim_fault_rule){
                                             .fault = SIM_FAULT_EIO, .kinds = writes, .nth = 1 + driver_pick(d, 60)});
-        boot_begin(d);
+        world_boot_begin(&d->w, d->w.shards);
         if (cut) {
             sim_run_until(d->w.sim, sim_now(d->w.sim) + (int64_t)driver_pick(d, 20 * NS_PER_MS));
             crash(d, driver_chance(d, 50));

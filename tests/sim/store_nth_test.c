@@ -56,7 +56,7 @@ static void append_some(struct script *s, struct partition *p, uint64_t from, ui
 static bool live(struct script *s)
 {
     if (world_boot(&s->w, 1) != STATUS_OK) {
-        MUST(s->w.open[0].error[0] != '\0');
+        MUST(s->w.open[0].op.error[0] != '\0');
         s->refused_starts++;
         return false;
     }
@@ -74,7 +74,7 @@ static bool live(struct script *s)
     if (s->fenced) world_crash(&s->w, SIM_POWER); /* a cache that a failed sync left may not be believed */
     s->fenced = false;
     if (world_boot(&s->w, 1) != STATUS_OK) {
-        MUST(s->w.open[0].error[0] != '\0');
+        MUST(s->w.open[0].op.error[0] != '\0');
         s->refused_starts++;
         return false;
     }
@@ -129,7 +129,7 @@ static void restart(struct script *s, bool power)
     sim_fault_clear(s->w.machine);
     world_crash(&s->w, power ? SIM_POWER : SIM_KILL);
     enum status status = world_boot(&s->w, 1);
-    if (status != STATUS_OK) (void)fprintf(stderr, "%s: %s\n", point, s->w.open[0].error);
+    if (status != STATUS_OK) (void)fprintf(stderr, "%s: %s\n", point, s->w.open[0].op.error);
     MUST(status == STATUS_OK);
     struct partition *p = world_find(&s->w, "t", 0);
     if (p == NULL) {

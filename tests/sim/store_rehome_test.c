@@ -32,33 +32,14 @@ static struct world_batch batch_of(uint64_t tag)
 
 /* --- a start that may be cut off --- */
 
-static struct story *starting;
-
-static void opened(struct store_open *op)
-{
-    starting->w.opened++;
-    starting->w.stores[op - starting->w.open] = op->store;
-}
-
-static void start(struct env *e, void *arg)
-{
-    struct story *s = arg;
-    struct store_open *op = &s->w.open[e->shard];
-    *op = (struct store_open){.done = opened};
-    store_open(e, &s->w.disk, &s->w.config, op);
-}
-
 /* True: it was up before the cut. */
 static bool boot_and_cut(struct story *s, uint32_t shards, uint64_t steps)
 {
-    starting = s;
-    disk_init(&s->w.disk);
-    s->w.shards = shards;
-    s->w.opened = 0;
-    sim_boot(s->w.machine, shards, start, s);
-    for (uint64_t i = 0; i < steps && s->w.opened < shards; i++) CHECK(sim_step(s->w.sim));
-    for (uint32_t i = 0; i < s->w.opened; i++) ASSERT_EQ(s->w.open[i].status, STATUS_OK);
-    bool up = s->w.opened == shards;
+    const char *error;
+    world_boot_begin(&s->w, shards);
+    for (uint64_t i = 0; i < steps && !world_opened(&s->w); i++) CHECK(sim_step(s->w.sim));
+    ASSERT_EQ(world_open_status(&s->w, &error), STATUS_OK);
+    bool up = world_opened(&s->w);
     world_crash(&s->w, pick(s, 2) == 0 ? SIM_KILL : SIM_POWER);
     return up;
 }

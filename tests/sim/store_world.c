@@ -30,43 +30,52 @@ void world_deinit(struct store_world *w)
     sim_destroy(w->sim);
 }
 
-static struct store_world *starting; /* the simulator runs one world at a time in a process */
-
 static void opened(struct store_open *op)
 {
-    struct store_world *w = starting;
-    w->opened++;
-    w->stores[op - w->open] = op->store;
+    struct world_open *o = container_of(op, struct world_open, op);
+    o->world->opened++;
+    o->world->stores[o - o->world->open] = op->store;
 }
 
 static void start(struct env *e, void *arg)
 {
     struct store_world *w = arg;
-    struct store_open *op = &w->open[e->shard];
-    memset(op, 0, sizeof *op);
-    op->done = opened;
-    store_open(e, &w->disk, &w->config, op);
+    struct world_open *o = &w->open[e->shard];
+    store_open(e, &w->disk, &w->config, &o->op);
 }
 
-static bool all_opened(void *arg)
+bool world_opened(void *world)
 {
-    struct store_world *w = arg;
+    const struct store_world *w = world;
     return w->opened == w->shards;
 }
 
-enum status world_boot(struct store_world *w, uint32_t shards)
+void world_boot_begin(struct store_world *w, uint32_t shards)
 {
     CHECK(shards <= WORLD_SHARDS_MAX);
     disk_init(&w->disk);
     w->shards = shards;
     w->opened = 0;
     memset(w->stores, 0, sizeof w->stores);
-    starting = w;
+    for (uint32_t i = 0; i < shards; i++) w->open[i] = (struct world_open){.op.done = opened, .world = w};
     sim_boot(w->machine, shards, start, w);
-    CHECK(sim_run_while_not(w->sim, all_opened, w, sim_now(w->sim) + ANSWER_NS));
-    for (uint32_t i = 0; i < shards; i++)
-        if (w->open[i].status != STATUS_OK) return w->open[i].status;
+}
+
+enum status world_open_status(const struct store_world *w, const char **ret_error)
+{
+    for (uint32_t i = 0; i < w->shards; i++) {
+        *ret_error = w->open[i].op.error;
+        if (w->open[i].op.status != STATUS_OK) return w->open[i].op.status;
+    }
     return STATUS_OK;
+}
+
+enum status world_boot(struct store_world *w, uint32_t shards)
+{
+    const char *error;
+    world_boot_begin(w, shards);
+    CHECK(sim_run_while_not(w->sim, world_opened, w, sim_now(w->sim) + ANSWER_NS));
+    return world_open_status(w, &error);
 }
 
 void world_crash(struct store_world *w, enum sim_kill how)

@@ -10,13 +10,19 @@
 
 #define WORLD_SHARDS_MAX 8
 
+struct store_world;
+struct world_open {
+    struct store_open op;
+    struct store_world *world;
+};
+
 struct store_world {
     struct sim *sim;
     struct sim_machine *machine;
     struct store_config config;
     struct disk disk;
     uint32_t shards;
-    struct store_open open[WORLD_SHARDS_MAX];
+    struct world_open open[WORLD_SHARDS_MAX];
     struct store *stores[WORLD_SHARDS_MAX];
     uint32_t opened; /* shards that answered */
     struct log *log; /* of shard 0, when LEAT_SIM_LOG-like output is wanted */
@@ -26,6 +32,10 @@ void world_init(struct store_world *w, uint64_t seed, const struct sim_machine_c
 void world_deinit(struct store_world *w);
 /* Boots and opens; the first shard's status that is not OK, or OK. */
 enum status world_boot(struct store_world *w, uint32_t shards);
+/* The same in two steps, for starts that are cut off: begin, then events until world_opened. */
+void world_boot_begin(struct store_world *w, uint32_t shards);
+bool world_opened(void *world); /* every shard has answered; for sim_run_while_not */
+enum status world_open_status(const struct store_world *w, const char **ret_error); /* of those that have answered */
 enum status world_stop(struct store_world *w); /* clean stop of every store, then the process ends */
 void world_crash(struct store_world *w, enum sim_kill how);
 
