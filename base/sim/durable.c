@@ -8,8 +8,8 @@
  *
  * Power cut: what waits is kept, dropped or torn by chance: data per 512-byte sector in any order; sizes and names by
  * the strength chosen: ext4-ordered keeps a prefix of them, weak POSIX any subset. Then the cache is what the medium
- * holds. Failed sync: each piece is written or lost, all are clean afterwards, so the next sync says OK: nothing is
- * retried. */
+ * holds. Failed sync: the bytes of each piece are written or lost, all are clean afterwards, so the next sync says OK:
+ * nothing is retried. */
 #include "base/sim/sim_impl.h"
 
 static bool ordered(const struct fs *fs)
@@ -140,12 +140,25 @@ void fs_sync_write(struct fs *fs, struct inode *i, uint64_t seq)
     }
 }
 
-void fs_sync_failed(struct fs *fs, struct inode *i, uint64_t upto)
+/* The bytes never came; size and block map, which the file system's journal carries, do: what was never written there
+ * before is zeros now. */
+static void vop_lose(struct sim_image *to, const struct vop *v)
+{
+    static const uint8_t zeros[SIM_PAGE];
+    for (uint64_t at = align_down(v->pos, SIM_PAGE); at < v->pos + v->len; at += SIM_PAGE)
+        if (!sim_image_written(to, at, 1)) sim_image_write(to, at, SIM_PAGE, zeros, false);
+    if (v->grows) to->size = MAX(to->size, v->pos + v->len);
+}
+
+static void sync_file_failed(struct fs *fs, struct inode *i, uint64_t upto)
 {
     list_each (n, &i->vops) {
         struct vop *v = container_of(n, struct vop, in_file);
         if (v->seq > upto) break;
-        if (v->kind != VOP_WRITE || prng_below(&fs->sim->disk, 2) == 0) vop_apply(&i->stable, v);
+        if (v->kind != VOP_WRITE || prng_below(&fs->sim->disk, 2) == 0)
+            vop_apply(&i->stable, v);
+        else
+            vop_lose(&i->stable, v);
         vop_free(v);
     }
     if (prng_below(&fs->sim->disk, 2) == 0) { /* clean pages may be evicted at any time: then reads show the medium */
@@ -157,6 +170,20 @@ void fs_sync_failed(struct fs *fs, struct inode *i, uint64_t upto)
         fs->used_pages += i->cache.mapped;
     }
     inode_clean_if_empty(i);
+}
+
+void fs_sync_failed(struct fs *fs, struct inode *i, uint64_t upto)
+{
+    if (i != NULL) {
+        sync_file_failed(fs, i, upto);
+        return;
+    }
+    list_each (n, &fs->dirty) {
+        struct inode *dirty = container_of(n, struct inode, in_dirty);
+        inode_ref(dirty);
+        sync_file_failed(fs, dirty, upto);
+        inode_unref(fs, dirty);
+    }
 }
 
 /* ---- power cut ---- */

@@ -8,6 +8,8 @@
  * may have had its effect; all else vanishes. */
 #include "base/sim/sim_impl.h"
 
+#include "base/crc32c.h"
+
 static const int64_t stall_default_ns = 30 * NS_PER_S;
 
 /* ---- faults ---- */
@@ -33,6 +35,17 @@ static uint64_t fault_kinds(enum sim_fault f)
         [SIM_FAULT_STALL] = UINT64_MAX & ~KIND(IO_CLOSE),
     };
     return kinds[f];
+}
+
+void sim_watch(struct sim_machine *m, struct sim_watch *w)
+{
+    m->watch = w;
+}
+
+static void tell_watch(const struct sim_io *io, const char *path, bool begins, enum status st)
+{
+    struct sim_watch *w = io->machine->watch;
+    if (w != NULL) w->op(w, io->kind, path, begins, st);
 }
 
 void sim_fault_add(struct sim_machine *m, const struct sim_fault_rule *rule)
@@ -72,8 +85,8 @@ static void fault_draw(struct sim_io *io, const char *path)
         if (!rule_hits(m->sim, r) || io->fault != SIM_FAULT_NONE) continue;
         io->fault = r->rule.fault;
         m->sim->counters.faults[io->fault]++;
-        if (io->fault != SIM_FAULT_STALL) continue;
-        int64_t delay = r->rule.delay_ns == 0 ? stall_default_ns : r->rule.delay_ns;
+        int64_t delay = r->rule.delay_ns;
+        if (io->fault == SIM_FAULT_STALL && delay == 0) delay = stall_default_ns;
         io->dead_delay = delay == INT64_MAX;
         if (!io->dead_delay) io->latency += delay;
     }
@@ -286,8 +299,8 @@ static enum status execute(struct sim_io *io, int64_t *result)
     if (io->kind == IO_READ) return do_read(io, result);
     if (io->kind == IO_WRITE) return do_write(io, result);
     enum status st = fault_status(io);
-    if (st == STATUS_IO_ERROR && (io->kind == IO_DATASYNC || io->kind == IO_SYNC))
-        fs_sync_failed(&io->machine->fs, io->open->inode, io->upto);
+    if (st == STATUS_IO_ERROR && (io->kind == IO_DATASYNC || io->kind == IO_SYNC || io->kind == IO_SYNC_FS))
+        fs_sync_failed(&io->machine->fs, io->kind == IO_SYNC_FS ? NULL : io->open->inode, io->upto);
     return st != STATUS_OK ? st : do_call(io, result);
 }
 
@@ -343,7 +356,10 @@ static void io_run(struct sim *s, struct sim_event *ev)
 {
     struct sim_io *io = container_of(ev, struct sim_io, event);
     int64_t result = 0;
+    /* in flight the bytes belong to the kernel: whoever changes them stores something else, some day */
+    if (io->op != NULL && io->kind == IO_WRITE) CHECK(crc32c(0, io->op->data, io->len) == io->data_crc);
     enum status st = execute(io, &result);
+    if (io->op != NULL) tell_watch(io, io->open == NULL ? io->op->path : io->open->path, false, st);
     sim_mix(s, (uint64_t)st << 32 | (uint64_t)io->kind);
     if (st == STATUS_OK) sim_mix(s, (uint64_t)result);
     if (io->op == NULL) { /* orphan */
@@ -387,9 +403,11 @@ void sim_io_submit(struct sim_shard *sh, struct io_op *op)
         io->open = open_of(m, op);
         io->open->refs++;
     }
+    if (op->kind == IO_WRITE) io->data_crc = crc32c(0, op->data, op->len);
     mix_submit(m->sim, io, op);
     io->latency = latency(io);
     fault_draw(io, io->open == NULL ? op->path : io->open->path);
+    tell_watch(io, io->open == NULL ? op->path : io->open->path, true, STATUS_OK);
     if (op->kind == IO_CLOSE) {
         m->files[op->file] = NULL;
         m->file_count--;

@@ -310,6 +310,12 @@ struct env *sim_env(struct sim_machine *m, uint32_t shard)
     return &m->shards[shard].env;
 }
 
+void sim_nudge(struct sim_machine *m, uint32_t shard)
+{
+    CHECK(m->running && shard < m->shard_count);
+    sim_wake(&m->shards[shard], m->sim->now);
+}
+
 static void shard_pause(struct sim_shard *sh)
 {
     sim_unschedule(sh->machine->sim, &sh->turn);

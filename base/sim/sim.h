@@ -95,6 +95,8 @@ void sim_resume(struct sim_machine *m);
 void sim_pause_shard(struct sim_machine *m, uint32_t shard, bool paused); /* one stuck core */
 bool sim_running(const struct sim_machine *m);                            /* a process exists (also a paused one) */
 struct env *sim_env(struct sim_machine *m, uint32_t shard);
+/* A turn of that shard now: after calls from outside, which only queue work and do not end its sleep. */
+void sim_nudge(struct sim_machine *m, uint32_t shard);
 
 /* ---- clocks ---- */
 void sim_clock_jump(struct sim_machine *m, int64_t ms); /* the wall clock only */
@@ -148,7 +150,7 @@ struct sim_fault_rule {
     uint64_t nth;     /* first matching op that gets it, counted from 1 at the time the rule is added; 0: by chance */
     uint64_t count;   /* how many in a row from the nth; 0: one; UINT64_MAX: all */
     uint32_t chance_ppm; /* with nth 0: of each matching op */
-    int64_t delay_ns;    /* STALL */
+    int64_t delay_ns;    /* the op takes so much longer; STALL: default 30 s, INT64_MAX: never ends */
 };
 /* At most 32 rules per machine; the first that hits an op wins. */
 void sim_fault_add(struct sim_machine *m, const struct sim_fault_rule *rule);
@@ -156,6 +158,14 @@ void sim_fault_clear(struct sim_machine *m);
 /* One-shot count of ops that matched a rule's pattern so far would be `nth` of: file ops that this machine submitted.
  */
 uint64_t sim_fault_ops(const struct sim_machine *m);
+
+/* ---- watching ---- */
+/* Told of every file op of the machine's process when it is submitted (begins) and when it has had its effect; for
+ * traces of stories. path: as the file was opened, or the call's own; status is OK at the beginning. */
+struct sim_watch {
+    void (*op)(struct sim_watch *w, enum io_kind kind, const char *path, bool begins, enum status status);
+};
+void sim_watch(struct sim_machine *m, struct sim_watch *w); /* NULL: nobody; one at a time */
 
 /* ---- network ---- */
 struct sim_link {            /* one direction */

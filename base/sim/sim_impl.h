@@ -125,7 +125,7 @@ void fs_sync_file(struct fs *fs, struct inode *i, uint64_t upto);
 void fs_sync_dir(struct fs *fs, struct inode *dir, uint64_t upto);
 void fs_sync_all(struct fs *fs, uint64_t upto);
 void fs_sync_write(struct fs *fs, struct inode *i, uint64_t seq); /* a completed DSYNC write: the change with seq */
-void fs_sync_failed(struct fs *fs, struct inode *i, uint64_t upto);
+void fs_sync_failed(struct fs *fs, struct inode *i, uint64_t upto); /* NULL: every file */
 void fs_power_cut(struct fs *fs);
 void fs_rot(struct fs *fs, struct inode *i, uint64_t pos, uint64_t len, bool zero);
 void name_op_push(struct fs *fs, struct inode *dir, const char *name, struct inode *inode, uint64_t group);
@@ -161,6 +161,7 @@ struct sim_io { /* a file op from submit to completion */
     enum sim_fault fault;
     uint64_t upto;
     int64_t latency;
+    uint32_t data_crc; /* of a write's bytes when it was submitted */
     bool dead_delay; /* never completes by itself */
     /* orphan writes: */
     void *data;
@@ -209,6 +210,7 @@ struct sim_machine {
     struct rule_state rules[SIM_RULES_MAX];
     uint32_t rule_count;
     uint64_t ops_seen;
+    struct sim_watch *watch;
     struct sim_link *links; /* to each machine, by id */
     uint32_t link_count;
 };
