@@ -86,8 +86,10 @@ int move_dir_check(struct task *t)
     struct move *m = container_of(t, struct move, task);
     if (m->small.status != STATUS_OK && m->small.status != STATUS_DAMAGED)
         return move_failed(m, m->small.status, "read partition.metadata");
-    if (m->small.status == STATUS_OK && partition_metadata_ours(m->p, m->page)) return MOVE_DIR_LIST;
-    return MOVE_DIR_QUARANTINE;
+    if (m->small.status != STATUS_OK || !partition_metadata_ours(m->p, m->page)) return MOVE_DIR_QUARANTINE;
+    /* once more: a failed sync of the life before may have left it in a cache only (rule A7) */
+    smallfile_write(m->p->store->env, &m->small, t, m->path.s, m->page, false);
+    return STAGE_WAIT(MOVE_DIR_LIST);
 }
 
 int move_dir_quarantine(struct task *t)
@@ -143,6 +145,9 @@ int move_dir_list(struct task *t)
 {
     struct move *m = container_of(t, struct move, task);
     struct store *s = m->p->store;
+    if (m->small.status != STATUS_OK)
+        return move_again(m, m->small.status) ? STAGE_WAIT(MOVE_DIR_STAT)
+                                              : move_failed(m, m->small.status, "write partition.metadata");
     uint32_t bytes = m->op.status == STATUS_BUSY ? 2 * m->names_bytes : NAMES_BYTES;
     char *names = mem_alloc(s->env->mem, MEM_LOG, bytes);
     if (names == NULL) {

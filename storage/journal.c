@@ -155,6 +155,11 @@ static struct mark *mark_at(const struct journal *j, uint64_t sequence)
     return &j->marks[(j->mark_first + (sequence - j->mark_sequence)) % j->mark_capacity];
 }
 
+const struct mark *journal_mark(const struct journal *j, uint64_t sequence)
+{
+    return mark_at(j, sequence);
+}
+
 /* Recovery calls it too, for each live group. */
 enum status journal_mark_push(struct journal *j, uint32_t slot, uint64_t pos, uint32_t length)
 {

@@ -146,6 +146,7 @@ void journal_wait(struct journal *j, struct commit_waiter *w);
 uint64_t journal_seal(struct journal *j);
 
 /* Marks: a ref is a partition's need of a group at replay. */
+const struct mark *journal_mark(const struct journal *j, uint64_t sequence); /* of a live group */
 void journal_mark_use(struct journal *j, uint64_t sequence);
 void journal_mark_release(struct journal *j, uint64_t sequence);
 uint64_t journal_oldest_needed(struct journal *j); /* next_sequence if none */

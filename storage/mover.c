@@ -460,7 +460,8 @@ static const struct stage move_stages[MOVE_STAGES] = {
     [MOVE_DIR_MADE] = {"dir made", move_dir_made,
                        STAGE_BIT(MOVE_OPEN) | STAGE_BIT(MOVE_DIR_WRITE) | STAGE_BIT(MOVE_FINISH)},
     [MOVE_DIR_LIST] = {"dir list", move_dir_list,
-                       STAGE_BIT(MOVE_DIR_FOREIGN) | STAGE_BIT(MOVE_DIR_LIST) | STAGE_BIT(MOVE_FINISH)},
+                       STAGE_BIT(MOVE_DIR_STAT) | STAGE_BIT(MOVE_DIR_FOREIGN) | STAGE_BIT(MOVE_DIR_LIST) |
+                           STAGE_BIT(MOVE_FINISH)},
     [MOVE_DIR_FOREIGN] = {"dir foreign", move_dir_foreign,
                           STAGE_BIT(MOVE_DIR_FOREIGN) | STAGE_BIT(MOVE_DIR_LIST) | STAGE_BIT(MOVE_OPEN) |
                               STAGE_BIT(MOVE_FINISH)},

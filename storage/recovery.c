@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Recovery of one journal:
  *
- *   open, lock, control   the control file, flock on its own open file (waits for a killed process' writes, rule A7),
- * page ring, ring lock       every ring file and both table files, locked likewise table, load           the newest
- * table that is whole: partitions as of sequence S window, scan ...      replay of the ring (ring_scan.c) flush device
- * flush: what was read back may be in the drive's cache only note, noted           the new incarnation and the accepted
- * end, durably, before anything is served (rule A7) make ...              no directory: a new journal (ring_make.c)
+ *   open, lock, control   the control file, flock on its own open file (waits for a killed process' writes, rule A7)
+ *   ring, ring lock       every ring file, locked likewise, and both table files
+ *   table, load, loaded   the newest table that is whole: partitions as of sequence S
+ *   window, scan ...      replay of the ring (ring_scan.c)
+ *   flush, prove ...      what was read back may be in a cache only: written again where no flush is known to have
+ *                         covered it, and flushed (prove.c)
+ *   note, noted           the new incarnation and the accepted end, durably, before anything is served (rule A7)
+ *   make ...              no directory: a new journal (ring_make.c)
  *
- * Running it twice gives the same: nothing on disk changes before the note, and the note repeats what was found. */
+ * Running it twice gives the same: before the note bytes are only written where the same bytes were read, and the note
+ * repeats what was found. */
 #include "storage/recovery.h"
 
 #include "base/bytes.h"
@@ -235,10 +239,21 @@ static int rec_load(struct task *t)
     if (r->read.status != STATUS_OK || r->read2.status != STATUS_OK)
         return recovery_fail(r, STATUS_IO_ERROR, "%s: cannot read the checkpoint table", r->dir.s);
     if (recovery_load_table(r) != STATUS_OK) return REC_DONE;
+    return recovery_prove_table(r, REC_LOADED);
+}
+
+static int rec_loaded(struct task *t)
+{
+    struct recovery *r = container_of(t, struct recovery, task);
+    if (r->read2.status != STATUS_OK)
+        return recovery_fail(r, r->read2.status, "%s/table-%u: cannot be written: %s", r->dir.s, r->last_file,
+                             status_text(r->read2.status));
     for (int i = 0; i < 2; i++)
         if (r->tables[i] != NULL) buf_unref(&r->tables[i]);
     r->journal->next_sequence = r->journal->mark_sequence = r->next;
     r->replay.store = r->store;
+    r->proven = r->journal->control.accepted_end; /* the start that noted it had flushed that much */
+    r->ops[0].status = STATUS_OK;
     return find_start(r);
 }
 
@@ -260,9 +275,8 @@ static int rec_flush(struct task *t)
     j->chain = r->chain;
     j->next_sequence = r->next;
     replay_finish(&r->replay);
-    r->ops[0] = (struct io_op){.kind = IO_SYNC, .task = t, .file = j->control_file};
-    env_submit(r->store->env, &r->ops[0]);
-    return STAGE_WAIT(REC_NOTE);
+    r->proven_next = REC_NOTE;
+    return REC_PROVE;
 }
 
 static int rec_note(struct task *t)
@@ -297,6 +311,7 @@ static int rec_done(struct task *t)
     struct recovery *r = container_of(t, struct recovery, task);
     for (int i = 0; i < 2; i++)
         if (r->tables[i] != NULL) buf_unref(&r->tables[i]);
+    if (r->copy != NULL) buf_unref(&r->copy);
     r->store->hold_moves = false;
     r->done(r);
     return STAGE_DONE;
@@ -314,15 +329,19 @@ static const struct stage recovery_stages[REC_STAGES] = {
     [REC_RING_LOCK] = {"ring lock", rec_ring_lock, STAGE_BIT(REC_RING_LOCKED)},
     [REC_RING_LOCKED] = {"ring locked", rec_ring_locked, STAGE_BIT(REC_RING_LOCK) | STAGE_BIT(REC_TABLE) | FAILS},
     [REC_TABLE] = {"table", rec_table, STAGE_BIT(REC_LOAD) | FAILS},
-    [REC_LOAD] = {"load", rec_load, STAGE_BIT(REC_WINDOW) | FAILS},
+    [REC_LOAD] = {"load", rec_load, STAGE_BIT(REC_LOADED) | FAILS},
+    [REC_LOADED] = {"loaded", rec_loaded, STAGE_BIT(REC_WINDOW) | FAILS},
     [REC_WINDOW] = {"window", rec_window, STAGE_BIT(REC_SCAN)},
     [REC_SCAN] = {"scan", rec_scan,
                   STAGE_BIT(REC_SCAN) | STAGE_BIT(REC_WINDOW) | STAGE_BIT(REC_QUIET) | STAGE_BIT(REC_SEARCH) |
                       STAGE_BIT(REC_FLUSH) | FAILS},
-    [REC_QUIET] = {"quiet", rec_quiet, STAGE_BIT(REC_QUIET) | STAGE_BIT(REC_SCAN) | FAILS},
+    [REC_QUIET] = {"quiet", rec_quiet, STAGE_BIT(REC_QUIET) | STAGE_BIT(REC_SCAN) | STAGE_BIT(REC_PROVE) | FAILS},
     [REC_SEARCH] = {"search", rec_search, STAGE_BIT(REC_SEARCHED) | STAGE_BIT(REC_WINDOW)},
     [REC_SEARCHED] = {"searched", rec_searched, STAGE_BIT(REC_SEARCH) | FAILS},
-    [REC_FLUSH] = {"flush", rec_flush, STAGE_BIT(REC_NOTE) | FAILS},
+    [REC_FLUSH] = {"flush", rec_flush, STAGE_BIT(REC_PROVE) | FAILS},
+    [REC_PROVE] = {"prove", rec_prove, STAGE_BIT(REC_PROVE_READ) | STAGE_BIT(REC_PROVED) | FAILS},
+    [REC_PROVE_READ] = {"prove read", rec_prove_read, STAGE_BIT(REC_PROVE) | FAILS},
+    [REC_PROVED] = {"proved", rec_proved, STAGE_BIT(REC_NOTE) | STAGE_BIT(REC_QUIET) | FAILS},
     [REC_NOTE] = {"note", rec_note, STAGE_BIT(REC_NOTED) | FAILS},
     [REC_NOTED] = {"noted", rec_noted, STAGE_BIT(REC_MAKE_RENAME) | FAILS},
     [REC_MAKE] = {"make", rec_make, STAGE_BIT(REC_MAKE_OPEN)},

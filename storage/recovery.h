@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Recovery: from a journal's files on disk to partitions in memory and a journal that takes commits. recovery.c is the
- * flow, ring_open.c opens or makes the files, ring_scan.c reads the ring, recovery_cases.c decides. */
+ * flow, ring_make.c makes the files, ring_scan.c reads the ring, recovery_cases.c decides, prove.c writes again what no
+ * flush is known to have covered. */
 #pragma once
 #include "storage/checkpoint.h"
 #include "storage/recovery_cases.h"
@@ -20,12 +21,16 @@ enum recovery_stage {
     REC_RING_LOCKED,
     REC_TABLE,
     REC_LOAD,
+    REC_LOADED,
     REC_WINDOW,
     REC_SCAN,
     REC_QUIET,
     REC_SEARCH,
     REC_SEARCHED,
     REC_FLUSH,
+    REC_PROVE,
+    REC_PROVE_READ,
+    REC_PROVED,
     REC_NOTE,
     REC_NOTED,
     REC_MAKE,
@@ -77,6 +82,12 @@ struct recovery {
     bool chained; /* there is a group before to compare with */
     bool after_loss;
     struct group_header group; /* being replayed */
+    /* what is on the medium for sure (prove.c) */
+    uint64_t proven;                /* groups up to here */
+    int proven_next;                /* stage after the proof */
+    struct buf *copy;               /* the group being written again */
+    uint32_t last_file, last_bytes; /* the last chunk of the table */
+    uint64_t last_pos;
     /* the search for witnesses */
     uint32_t search_file, search_left;
     uint64_t search_pos;
@@ -98,6 +109,11 @@ int recovery_fail(struct recovery *r, enum status status, const char *format, ..
 #define RECOVERY_LOCK_WAIT_NS (10 * NS_PER_S)
 /* A lock that is held: waits a little and goes on with `stage`; after a while the start fails with a sentence. */
 int recovery_lock_again(struct recovery *r, enum status status, int stage);
+/* prove.c */
+int recovery_prove_table(struct recovery *r, int next);
+int rec_prove(struct task *t);
+int rec_prove_read(struct task *t);
+int rec_proved(struct task *t);
 /* ring_scan.c */
 int rec_window(struct task *t);
 int rec_scan(struct task *t);

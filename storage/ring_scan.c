@@ -105,6 +105,7 @@ static void step_over(struct recovery *r)
     r->chained = true;
     r->after_loss = false;
     r->incarnation = r->group.incarnation;
+    r->proven = MAX(r->proven, r->group.durable_upto);
     r->next_tries = 0;
     r->search_left = 0;
     r->groups++;
@@ -240,6 +241,12 @@ int rec_quiet(struct task *t)
     struct recovery *r = container_of(t, struct recovery, task);
     struct store *s = r->store;
     bool full = memory_full(r);
+    if (r->ops[0].status != STATUS_OK)
+        return recovery_fail(r, r->ops[0].status, "%s: cannot be flushed: %s", r->dir.s, status_text(r->ops[0].status));
+    if (full && r->proven + 1 < r->next) {
+        r->proven_next = REC_QUIET;
+        return REC_PROVE;
+    }
     s->hold_moves = !full; /* a move may pass a cut that comes later in the journal: only where memory demands it */
     if (full) {
         r->moved = true;

@@ -171,6 +171,9 @@ enum status recovery_load_table(struct recovery *r)
         recovery_fail(r, status, "%s/table-%d: cannot be loaded: %s", r->dir.s, newest, status_text(status));
         return status;
     }
+    r->last_file = (uint32_t)newest;
+    r->last_bytes = (uint32_t)chunk_bytes(&c->last);
+    r->last_pos = c->end - r->last_bytes;
     r->replay.table_sequence = c->last.sequence;
     r->next = c->last.replay_from;
     r->start_file = c->last.replay_file;
