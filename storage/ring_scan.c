@@ -137,8 +137,11 @@ static int over_damage(struct recovery *r)
     STORE_LOG(r->store, LOG_ERROR, "journal.damaged", LOG_STR("journal", r->dir.s), LOG_UINT("from", r->next),
               LOG_UINT("groups", lost));
     r->lost_groups += lost;
-    r->replay.lost_unknown |= lost > 1;
-    if (lost > 1) replay_suspect(&r->replay);
+    /* a lost group's victims are named by the next one, unless that is lost as well (also in a second step: its header
+     * was there, its body is not) */
+    bool unnamed = lost > 1 || r->after_loss;
+    r->replay.lost_unknown |= unnamed;
+    if (unnamed) replay_suspect(&r->replay);
     for (uint64_t i = 0; i < lost; i++)
         if (mark_group(r, r->resume_file, r->resume_pos, 0) != STATUS_OK)
             return recovery_fail(r, STATUS_NO_MEMORY, "not enough memory for the journal's groups");
