@@ -268,6 +268,11 @@ uint64_t mem_budget(const struct mem *m, enum mem_class c)
     return m->budget[c];
 }
 
+uint64_t mem_total_for(enum mem_class c, uint64_t bytes)
+{
+    return (bytes + share_percent[c] - 1) / share_percent[c] * 100;
+}
+
 bool mem_has_room(const struct mem *m, enum mem_class c, uint64_t bytes)
 {
     return bytes <= m->budget[c] - m->used[c];

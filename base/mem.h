@@ -42,6 +42,7 @@ void mem_free_aligned(struct mem *m, enum mem_class c, void *p, size_t size);
 uint64_t mem_used(const struct mem *m, enum mem_class c);
 uint64_t mem_peak(const struct mem *m, enum mem_class c); /* the most that was used since mem_create */
 uint64_t mem_budget(const struct mem *m, enum mem_class c);
+uint64_t mem_total_for(enum mem_class c, uint64_t bytes); /* least budget_bytes of which c may hold so much */
 bool mem_has_room(const struct mem *m, enum mem_class c, uint64_t bytes);
 
 /* Tests: the n-th allocation from now on fails (0: none). */

@@ -290,6 +290,8 @@ static int cp_table(struct task *t)
     w->chain = w->header.header_crc;
     w->replay_from_before = w->replay_from;
     w->replay_from = w->header.replay_from;
+    w->replay_file_before = w->replay_file;
+    w->replay_file = w->header.replay_file;
     w->checkpoints++;
     w->bytes_written += w->chunk.len;
     journal_free(s->journal, w->replay_from_before);

@@ -17,6 +17,7 @@ struct table_writer {
     uint64_t pos;          /* where the next chunk goes */
     uint64_t base_bytes, delta_bytes;
     uint64_t replay_from, replay_from_before; /* of the last durable chunk and the one before */
+    uint32_t replay_file, replay_file_before; /* the ring files in which their replays begin */
     struct out chunk, drops;                  /* being written; drop records for the next one */
     uint32_t drop_count;
     struct chunk_header header;

@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The flow of one new ring file (rule D3: order and growth are noted durably before use):
+/* The flow of one new ring file (rule D3: order and growth are noted durably before use). Either the ring grows by it,
+ * or it takes the place of a dead file behind the head that a raised message.max.bytes has made too short (rule A9):
  *
  *   open, lock  the file named by the control page's next number; left from a crash it is simply made again
  *   zero ...    1 MiB at a time, never more than half of the disk's time
  *   sync, dir   the file, then its name, are durable
  *   freeze      wait until the head file has room for what is open; from here on the head does not leave it
  *   note        the control page with the new order, durably
- *   use         the file stands right behind the head; thawed
+ *   use         the file stands right behind the head; thawed; the one it replaces is closed and unlinked
  *
  * Failure modes: no space, descriptors or memory: the half-made file is removed, tried again in 10 s. Any other error
  * fences the disk. Crash order: a file that no page names is not part of the ring; one that is named holds zeros, which
  * recovery takes for the end of the log, and goes on in the file before it. */
 #include "storage/grow.h"
 
+#include "storage/checkpoint.h"
+
 #include "base/bytes.h"
 
 #define PIECE_BYTES (1u << 20)
 #define AGAIN_NS    (10 * NS_PER_S)
+#define LATER_NS    NS_PER_S
 #define SOON_NS     NS_PER_MS
 
 enum grow_stage {
@@ -44,6 +48,7 @@ struct grower {
     struct mono_ns begun, not_before;
     struct control control; /* with the new file */
     uint32_t number, at;    /* at: index in the ring's order */
+    bool replaces;          /* the file that stands there */
     int32_t file;           /* -1: none, or the ring's now */
     uint64_t zeroed;
     uint8_t *piece; /* PIECE_BYTES of zeros while a file is made */
@@ -72,12 +77,24 @@ void grower_destroy(struct grower *g)
     mem_free(m, MEM_LOG, g, sizeof *g);
 }
 
+/* No table may begin its replay in it, else a start would look for a file that is gone. */
+static bool replaceable(const struct store *s)
+{
+    const struct ring_slot *next = journal_short_file(s->journal);
+    const struct table_writer *w = s->table;
+    if (next == NULL) return false;
+    if (w->running && next->number == w->header.replay_file) return false;
+    if (w->checkpoints == 0) return next->number != s->journal->control.files[0].number;
+    return next->number != w->replay_file && next->number != w->replay_file_before;
+}
+
 void grower_turn(struct grower *g)
 {
     struct store *s = g->store;
     struct journal *j = s->journal;
-    if (s->growing || s->closing || s->low_space || store_fenced(s)) return;
-    if (j->slot_count >= j->config.files_max || s->env->now.v < g->not_before.v) return;
+    if (s->growing || s->closing || s->low_space || store_fenced(s) || s->env->now.v < g->not_before.v) return;
+    g->replaces = replaceable(s);
+    if (j->slot_count >= j->config.files_max && !g->replaces) return;
     s->growing = true;
     g->file = -1;
     g->zeroed = 0;
@@ -197,14 +214,20 @@ static int grow_freeze(struct task *t)
     struct grower *g = grower_of(t);
     struct journal *j = g->store->journal;
     if (unwanted(g)) return GROW_CLOSE;
+    if (g->replaces && !replaceable(g->store)) { /* it is in use by now */
+        g->not_before = mono_add(g->store->env->now, LATER_NS);
+        return GROW_CLOSE;
+    }
     if (!journal_freeze(j)) return pause_for(g, SOON_NS, GROW_FREEZE);
-    g->at = j->head + 1;
+    g->at = g->replaces ? (j->head + 1) % j->slot_count : j->head + 1;
     g->control = j->control;
     struct control *c = &g->control;
-    CHECK(c->file_count == j->slot_count && c->file_count < RING_FILES_MAX);
-    memmove(c->files + g->at + 1, c->files + g->at, (c->file_count - g->at) * sizeof c->files[0]);
+    CHECK(c->file_count == j->slot_count && (g->replaces || c->file_count < RING_FILES_MAX));
+    if (!g->replaces) {
+        memmove(c->files + g->at + 1, c->files + g->at, (c->file_count - g->at) * sizeof c->files[0]);
+        c->file_count++;
+    }
     c->files[g->at] = (struct ring_file){.number = g->number, .bytes = j->config.file_bytes};
-    c->file_count++;
     c->next_file = g->number + 1;
     c->page++;
     control_encode(g->page, c);
@@ -224,11 +247,18 @@ static int grow_use(struct task *t)
 {
     struct grower *g = grower_of(t);
     struct journal *j = g->store->journal;
+    struct ring_slot slot = {.number = g->number, .bytes = j->config.file_bytes, .file = g->file};
     j->control = g->control;
-    journal_insert(j, &(struct ring_slot){.number = g->number, .bytes = j->config.file_bytes, .file = g->file});
     STORE_LOG(g->store, LOG_DEBUG, "ring.grown", LOG_STR("file", g->path.s), LOG_UINT("files", j->slot_count));
     g->file = -1;
-    return GROW_END;
+    if (!g->replaces) {
+        journal_insert(j, &slot);
+        return GROW_END;
+    }
+    struct ring_slot old = journal_replace(j, &slot);
+    g->file = old.file;
+    path_set(&g->path, "%s/ring-%06u", j->dir.s, old.number);
+    return GROW_CLOSE;
 }
 
 static int grow_close(struct task *t)
@@ -267,7 +297,7 @@ static const struct stage grow_stages[] = {
     [GROW_DIR] = {"dir", grow_dir, STAGE_BIT(GROW_FREEZE) | FAILS},
     [GROW_FREEZE] = {"freeze", grow_freeze, STAGE_BIT(GROW_FREEZE) | STAGE_BIT(GROW_NOTE) | FAILS},
     [GROW_NOTE] = {"note", grow_note, STAGE_BIT(GROW_USE) | FAILS},
-    [GROW_USE] = {"use", grow_use, STAGE_BIT(GROW_END)},
+    [GROW_USE] = {"use", grow_use, STAGE_BIT(GROW_END) | STAGE_BIT(GROW_CLOSE)},
     [GROW_CLOSE] = {"close", grow_close, STAGE_BIT(GROW_UNLINK) | STAGE_BIT(GROW_END)},
     [GROW_UNLINK] = {"unlink", grow_unlink, STAGE_BIT(GROW_END)},
     [GROW_END] = {"end", grow_end, 0},

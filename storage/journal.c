@@ -132,9 +132,29 @@ bool journal_freeze(struct journal *j)
     uint64_t rest = head->bytes - j->head_pos;
     const struct commit *open = open_commit(j);
     uint64_t most = open == NULL ? 0 : MAX((uint64_t)commit_bytes(open) + BLOCK_BYTES, group_most(j, 0));
-    if (rest < head->bytes / 2 || rest < most) return false;
+    if (rest < most || (rest < head->bytes / 2 && journal_short_file(j) == NULL)) return false;
     j->frozen = true;
     return true;
+}
+
+static const struct ring_slot *next_slot(const struct journal *j)
+{
+    return &j->slots[j->order[(j->head + 1) % j->slot_count]];
+}
+
+const struct ring_slot *journal_short_file(const struct journal *j)
+{
+    const struct ring_slot *next = next_slot(j);
+    return next->live == 0 && next->bytes < j->config.least_bytes ? next : NULL;
+}
+
+struct ring_slot journal_replace(struct journal *j, const struct ring_slot *slot)
+{
+    struct ring_slot *next = &j->slots[j->order[(j->head + 1) % j->slot_count]], old = *next;
+    CHECK(j->frozen && old.live == 0 && slot->live == 0 && slot->bytes >= j->config.least_bytes);
+    *next = *slot;
+    j->frozen = false;
+    return old;
 }
 
 void journal_insert(struct journal *j, const struct ring_slot *slot)
@@ -343,7 +363,9 @@ enum status journal_admit(struct journal *j, uint32_t payload_bytes, bool contro
     if (!control && ahead <= reserve_files(j)) return STATUS_BUSY;
     if (c != NULL) return STATUS_OK; /* its place was promised when it was opened */
     if (head_slot(j)->bytes - j->head_pos >= group_most(j, payload_bytes)) return STATUS_OK;
-    return ahead > 0 && !j->frozen ? STATUS_OK : STATUS_BUSY;
+    /* a short file is in the way until it is replaced (rule A9) */
+    if (ahead == 0 || j->frozen || next_slot(j)->bytes < group_most(j, payload_bytes)) return STATUS_BUSY;
+    return STATUS_OK;
 }
 
 static bool part_note(struct commit *c, const struct commit_part *part, struct part_cursor *cursor)

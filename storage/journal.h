@@ -57,7 +57,8 @@ struct commit {
 };
 
 struct journal_config {
-    uint64_t file_bytes; /* of a ring file */
+    uint64_t file_bytes;  /* of a new ring file */
+    uint64_t least_bytes; /* a shorter one cannot hold the largest group: it is replaced (rule A9) */
     uint32_t files_first, files_max;
     uint32_t group_bytes; /* a group is closed at this length; one larger entry makes a larger group */
     uint32_t entry_max;   /* largest entry payload: a record batch */
@@ -157,11 +158,17 @@ uint32_t journal_fill(const struct journal *j);
 /* Appends are refused soon: what can be moved and freed should be now. */
 bool journal_tight(const struct journal *j);
 uint64_t journal_bytes(const struct journal *j);
-/* Growth: holds the head in its file until journal_insert, if at least half of it is left and the open group surely
- * fits; else false and nothing is held. Entries that would need the next file are BUSY meanwhile. */
+/* Growth: holds the head in its file until journal_insert or journal_replace, if at least half of it is left (unless
+ * the next file is to be replaced: the head may not be able to go on) and the open group surely fits; else false and
+ * nothing is held. Entries that would need the next file are BUSY meanwhile. */
 bool journal_freeze(struct journal *j);
 /* The new file, noted in the control page, stands right behind the head; the head may move again. */
 void journal_insert(struct journal *j, const struct ring_slot *slot);
+/* The file behind the head is dead and too short for the largest group: made in the time of a smaller
+ * message.max.bytes. NULL: it is not. */
+const struct ring_slot *journal_short_file(const struct journal *j);
+/* The new file takes its place; the old one. The head may move again. */
+struct ring_slot journal_replace(struct journal *j, const struct ring_slot *slot);
 void journal_stalled(struct journal *j, int64_t stall_ns); /* fences when a commit is older than that */
 void journal_fail(struct journal *j);
 /* Where replay would begin for `sequence`: its group, or where the next one goes. */

@@ -51,7 +51,7 @@ int rec_prove(struct task *t)
     while (r->proven + 1 < r->next && journal_mark(j, r->proven + 1)->length == 0) r->proven++;
     if (r->proven + 1 >= r->next) return write_control(r);
     const struct mark *m = journal_mark(j, r->proven + 1);
-    r->copy = buf_create(r->store->env->mem, MEM_CONTROL, m->length);
+    r->copy = buf_create(r->store->env->mem, MEM_LOG, m->length);
     if (r->copy == NULL)
         return recovery_fail(r, STATUS_NO_MEMORY, "not enough memory to read a journal group of %u bytes", m->length);
     transfer_start(r->store->env, &r->read2, t, IO_READ, j->slots[m->slot].file, r->copy->data, m->length, m->pos, 0);

@@ -10,6 +10,7 @@
 #include "storage/grow.h"
 #include "storage/mover.h"
 #include "storage/partition_map.h"
+#include "storage/recovery.h"
 #include "storage/unlinker.h"
 #include "storage/upkeep.h"
 
@@ -40,18 +41,20 @@ void store_config_init(struct store_config *c)
     };
 }
 
-/* A ring file holds the largest group: group_bytes or one batch, with header, proofs and padding. */
-static uint64_t ring_file_bytes(const struct store_config *c)
+/* A ring file holds the largest group: group_bytes or one batch, with header, proofs and padding. Four of them are a
+ * ring, so that it is more than four times the largest batch (rule A9). */
+static uint64_t ring_file_least(const struct store_config *c)
 {
-    uint64_t least = (uint64_t)c->group_bytes + c->batch_bytes_max + 64 * (uint64_t)BLOCK_BYTES;
-    return align_up(MAX(least, MIN((uint64_t)FILE_MIN_BYTES, c->journal_first_bytes / 4)), BLOCK_BYTES);
+    return align_up((uint64_t)c->group_bytes + c->batch_bytes_max + 64 * (uint64_t)BLOCK_BYTES, BLOCK_BYTES);
 }
 
 static void journal_config_of(const struct store_config *c, struct journal_config *ret)
 {
-    uint64_t file_bytes = ring_file_bytes(c);
+    uint64_t least = ring_file_least(c), wish = MIN((uint64_t)FILE_MIN_BYTES, c->journal_first_bytes / 4);
+    uint64_t file_bytes = align_up(MAX(least, wish), BLOCK_BYTES);
     *ret = (struct journal_config){
         .file_bytes = file_bytes,
+        .least_bytes = least,
         .files_first = (uint32_t)MIN(MAX(4u, c->journal_first_bytes / file_bytes), RING_FILES_MAX),
         .files_max = (uint32_t)MIN(MAX(4u, c->journal_bytes / file_bytes), RING_FILES_MAX),
         .group_bytes = c->group_bytes,
@@ -59,6 +62,15 @@ static void journal_config_of(const struct store_config *c, struct journal_confi
             MAX(c->batch_bytes_max, 2u * 65536u + 8192u), /* a truncation carries an index block and its page */
         .idle_ns = IDLE_NS,
     };
+}
+
+/* MEM_CONTROL: the window of recovery holds one group; lists of names and small things beside it. MEM_LOG: a batch that
+ * is being written, the replay of a group and the copy that proves it, the pieces of the mover. */
+uint64_t store_memory_min(const struct store_config *c)
+{
+    uint64_t group = MAX((uint64_t)c->group_bytes, (uint64_t)c->batch_bytes_max + 64 * BLOCK_BYTES);
+    uint64_t control = MAX(group, (uint64_t)SCAN_WINDOW_BYTES) + (2u << 20);
+    return MAX(mem_total_for(MEM_CONTROL, control), mem_total_for(MEM_LOG, 4 * group + (8u << 20)));
 }
 
 /* --- news from the journal --- */

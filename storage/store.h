@@ -41,6 +41,9 @@ struct store_config {
 };
 
 void store_config_init(struct store_config *c); /* the defaults */
+/* The least memory of a shard (mem_create) with which a store of these settings opens, reads its journal back and takes
+ * its largest batch (rule A9: told when the setting is made, not when the batch comes). */
+uint64_t store_memory_min(const struct store_config *c);
 
 /* Opens or creates the directory's part of this shard, replays every journal that falls to this shard, agrees with the
  * other shards who owns what, re-homes. done(status): STATUS_OK, LOCKED (another process; after waiting), FORMAT (not a

@@ -118,6 +118,7 @@ static enum status load_chain(struct recovery *r, int file, const struct chain *
     w->pos = c->end;
     w->delta_bytes = c->end - w->base_bytes;
     w->replay_from = w->replay_from_before = c->last.replay_from;
+    w->replay_file = w->replay_file_before = c->last.replay_file;
     w->checkpoints = 1;
     return STATUS_OK;
 }
