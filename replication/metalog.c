@@ -10,6 +10,8 @@
  * Every callback of the owner is called here or by the snapshot task, never inside a call of the API.
  * Failure modes: metalog_fail, once and for all: submits end with FENCED, the owner hears why, tasks stop at their next
  * stage. */
+#include "replication/metalog.h"
+
 #include "replication/metalog_impl.h"
 
 #include "base/bytes.h"

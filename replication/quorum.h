@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The consensus engine behind the metalog: libraft's pure step function with every guard that it needs, and no type of
- * it in this header (quorum.c is the only file that includes raft.h). No I/O, no clock: each call is one event with the
+ * it in this header (quorum_impl.h alone includes raft.h). No I/O, no clock: each call is one event with the
  * current time; what must be done comes out as actions, in this order within one event:
  *   vote -> append -> install -> send... -> state -> commit
  * The owner keeps the order: a message leaves only when every vote told before it is durable; appends are written in

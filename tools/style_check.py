@@ -19,7 +19,7 @@ ENV = ["base/env_uring*", "base/probe*.c"]
 # (headers, files that may include them)
 THIRD_PARTY = [
     (["liburing.h", "liburing/*"], ["base/env_uring.c", "tests/*"]),
-    (["raft.h", "raft/*"], ["replication/quorum.c", "tests/*"]),
+    (["raft.h", "raft/*"], ["replication/quorum_impl.h", "tests/*"]),
     (["protobuf-c/*", "*.pb-c.h"], ["replication/record_*code.c", "tests/*"]),
     (["lz4*.h", "zstd*.h", "zlib.h", "snappy*.h", "igzip_lib.h", "isa-l/igzip_lib.h"], ["protocol/*.c", "tests/*"]),
     (["crc.h", "isa-l.h", "isa-l/crc.h"], ["base/crc32c.c", "tests/*"]),
