@@ -1,29 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Recovery's decisions. One group is in flight at a time, and the next is written only when it is durable; so a group
- * that is not good was durable exactly when something later of the same log exists, or when control noted it. Segments
- * are new files full of zeros, never reused. */
+ * that is not good was durable exactly when something later of the same log exists, or when control noted it. */
 #include "replication/metalog_cases.h"
 
 #include "base/check.h"
 
-/*  good  accepted  witness  last  at_end  zero   what
- *   x       -         -       -     -      -     GROUP
- *   -       x         -       -     -      -     DAMAGED  control has seen it durable
- *   -       -         -       -     x      -     NEXT     (the segment is full) if it is not the last, else END
- *   -       -         -       -     -      -     NEXT     nothing more in this one: a group did not fit any more; the
- *                                                         next segment's first group is the next in sequence
- *   -       -         x       x     -      -     DAMAGED
- *   -       -         -       x     -      x     END
- *   -       -         -       x     -      -     CUT
- * In a segment that is not the last, the rest behind its last group is zeros: anything else there, or zeros with a
- * witness in the same segment, is damage. */
+/*  good  last  accepted  witness  zero   what
+ *   x     -       -         -      -     GROUP
+ *   -     -       -         x      -     DAMAGED
+ *   -     -       -         -      -     NEXT     a group did not fit any more, or a cut one was left behind; the first
+ *                                                 group of the next segment must be the next in sequence, else it is
+ *                                                 itself the witness
+ *   -     x       x         -      -     DAMAGED  control has seen it durable
+ *   -     x       -         -      x     END
+ *   -     x       -         -      -     CUT */
 enum tail_case tail_decide(const struct tail_facts *f)
 {
     if (f->good) return TAIL_GROUP;
-    if (f->accepted && f->last) return TAIL_DAMAGED;
-    if (!f->last) return f->at_end || (f->zero && !f->witness) ? TAIL_NEXT : TAIL_DAMAGED;
-    if (f->at_end) return TAIL_END;
     if (f->witness) return TAIL_DAMAGED;
+    if (!f->last) return TAIL_NEXT;
+    if (f->accepted) return TAIL_DAMAGED;
     return f->zero ? TAIL_END : TAIL_CUT;
 }
 

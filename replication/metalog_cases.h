@@ -9,7 +9,6 @@
 struct tail_facts {
     bool good;     /* a whole group of this log with the next sequence, the right chain, an incarnation that fits */
     bool zero;     /* nothing was ever written there */
-    bool at_end;   /* no room for a group before the end of the segment */
     bool witness;  /* this place or a later one of the segment has a head of this log with a higher sequence */
     bool last;     /* this is the last segment that control names */
     bool accepted; /* control says that this sequence was durable once */

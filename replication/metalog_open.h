@@ -80,7 +80,7 @@ struct opening {
     uint64_t expected, witness_at; /* sequence */
     uint32_t chain;
     uint64_t last_incarnation, reset_index;
-    bool any_group, witness, zero, reset_needed;
+    bool any_group, anchored, witness, zero, reset_needed;
 };
 
 int open_fail(struct opening *o, enum status status, const char *format, ...) __attribute__((format(printf, 3, 4)));

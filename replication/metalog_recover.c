@@ -118,7 +118,8 @@ static bool take_entries(struct opening *o, const uint8_t *group, const struct m
     struct entry_log *l = &o->m->entries;
     uint32_t pos = MGROUP_HEAD_BYTES;
     *ret_status = STATUS_OK;
-    if (l->count == 0 && !o->any_group) entry_log_reset(l, g->base);
+    if (!o->anchored) entry_log_reset(l, g->base); /* the first entries say where the log begins */
+    o->anchored = true;
     if (g->base > entry_log_last(l) + 1) return false;
     if (g->base < l->first)
         entry_log_reset(l, g->base);
@@ -147,6 +148,7 @@ static int take(struct opening *o, const uint8_t *group, const struct metalog_gr
     if (g->kind == MGROUP_RESET) {
         entry_log_reset(&m->entries, g->base + 1);
         o->reset_index = g->base;
+        o->anchored = true;
     }
     if (g->kind != MGROUP_CLOSE) s->last_index = MAX(s->last_index, g->base + g->count - (g->count > 0));
     if (g->base > o->head.index) m->log_since_snapshot += g->length;

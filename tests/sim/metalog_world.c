@@ -235,6 +235,14 @@ static const struct metalog_owner_ops owner_ops = {.applied = on_applied,
 
 /* --- life --- */
 
+static void to_stderr(void *arg, enum log_level level, const char *line, size_t size)
+{
+    struct metalog_node *n = arg;
+    (void)level;
+    (void)fprintf(stderr, "%lld us, node %d: %.*s", (long long)(sim_now(n->world->sim) / NS_PER_US), n->id, (int)size,
+                  line);
+}
+
 void mworld_init(struct metalog_world *w, uint64_t seed, uint32_t nodes, const struct sim_machine_config *machine)
 {
     memset(w, 0, sizeof *w);
@@ -258,6 +266,10 @@ void mworld_init(struct metalog_world *w, uint64_t seed, uint32_t nodes, const s
         for (uint32_t j = 0; j < nodes; j++) n->config.voters[j] = (int32_t)j * 3;
         if (nodes > 1) n->config.cluster = (struct uuid){{7, 7, 7}};
         n->config.owner = &n->owner;
+        if (getenv("LEAT_SIM_LOG") != NULL) { /* for a seed that fails */
+            log_init(&n->logger, to_stderr, n, LOG_DEBUG, i);
+            n->config.log = &n->logger;
+        }
         n->config.election_ms = 300;
         n->config.heartbeat_ms = 60;
         n->config.segment_bytes = 64 << 10;

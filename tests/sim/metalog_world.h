@@ -7,6 +7,7 @@
  * from it. Links are FIFO with delays; a loss breaks the connection: what is on it is gone, and for a while all that
  * follows. */
 #pragma once
+#include "base/log.h"
 #include "base/sim/sim.h"
 #include "replication/metalog.h"
 
@@ -35,6 +36,7 @@ struct metalog_node {
     uint64_t in_at, in_index;
     bool giving, refuse_snapshots;
     struct io_op poke;
+    struct log logger; /* used when LEAT_SIM_LOG is set */
     enum metalog_role role;
     int32_t leader;
     uint64_t term;
