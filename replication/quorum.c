@@ -13,6 +13,7 @@
  *                reads them unchecked
  *   persisted    only an index beyond the last one told, and none while a snapshot is being installed
  *   install      refused while one is under way: it would leak
+ *   commit       told only when it rises: a follower's falls when a message that ends below it says that more is agreed
  *   old terms    answered here: the library sends bytes of its stack
  *   assertions   the Debian build has none; what a broken peer could trip is checked here
  *
@@ -218,7 +219,10 @@ enum status quorum_act(struct quorum *q, const struct raft_update *u)
             a->send(o, &m);
         }
     tell_state(q);
-    if (u->flags & RAFT_UPDATE_COMMIT_INDEX) a->commit(o, raft_commit_index(&q->raft));
+    if (u->flags & RAFT_UPDATE_COMMIT_INDEX && raft_commit_index(&q->raft) > q->told_commit) {
+        q->told_commit = raft_commit_index(&q->raft);
+        a->commit(o, q->told_commit);
+    }
     return STATUS_OK;
 }
 

@@ -22,7 +22,7 @@ struct quorum {
     uint8_t change[QUORUM_CHANGE_MAX]; /* what entry 1 must hold */
     uint32_t change_size;
     int32_t told_leader;
-    uint64_t told_term;
+    uint64_t told_term, told_commit;
     enum quorum_state told_state;
     enum status dead;
 };
