@@ -31,6 +31,10 @@
 struct env;
 struct io_op;
 
+/* A slow call (a sync of a whole file system) must not hold up the others, and making files is bound by the CPU time of
+ * the kernel, not by the disk: more than one; few, because they contend for the same directory and the same journal. */
+#define ENV_WORKERS 4
+
 enum io_kind {
     /* files, by the ring */
     IO_READ,     /* file, data, len, pos -> result: bytes read (short at the end of the file, or at any time) */
@@ -46,7 +50,7 @@ enum io_kind {
     IO_POLL, /* sock: a descriptor that a library owns (its epoll set) is readable, or was when this was submitted;
                 once. Only the file that wraps the library uses the descriptor, and it ends the op before the library
                 closes it. The real env only: in the simulator a CHECK, such a library stays switched off there */
-    /* calls that block: one worker thread per env, in submission order */
+    /* calls that block: ENV_WORKERS at once per env; they begin in submission order and end in any */
     IO_OPEN,     /* path, flags -> result: file */
     IO_CLOSE,    /* file */
     IO_SYNC,     /* file: fsync (data, size and all metadata of that file) */

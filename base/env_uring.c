@@ -3,7 +3,7 @@
  *
  * Happy path: submit turns an op into a submission entry whose user_data is the op; wait() returns the receive buffers
  * of the last turn, exchanges messages, enters the kernel once (submit and wait), and hands completion entries to
- * env_complete. Blocking calls go to the worker and come back through the eventfd that also carries wake-ups; one read
+ * env_complete. Blocking calls go to the workers and come back through the eventfd that also carries wake-ups; one read
  * of that eventfd is always armed.
  *
  * A multishot op has one result field, so its next event is not taken from the completion queue before the last one has
@@ -379,6 +379,7 @@ static void uring_wait(struct env *e, struct mono_ns deadline)
 {
     struct uring *u = uring_of(e);
     struct shard_port *port = &u->group->ports[e->shard];
+    worker_flush(&u->worker);
     bool overflow = group_flush(u->group, e->shard);
     if (u->dirty != 0) group_wake(u->group, e->shard, &u->dirty);
     if (!list_empty(&e->completed)) { /* events not run yet: their buffers are lent, their ops have no room for more */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The real env (env.h): one io_uring and one worker thread for blocking calls per shard, one thread per shard.
+/* The real env (env.h): one io_uring per shard, one thread that runs it, and ENV_WORKERS threads for blocking calls.
  *
  * File numbers and sockets are the process's descriptors. Minimum kernel: 6.1 (probe.h says so in words). SIGPIPE is
  * never raised by a send. Accepted and connected sockets have TCP_NODELAY. */

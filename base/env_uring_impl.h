@@ -18,7 +18,7 @@
 
 enum status status_from_errno(int err); /* the one table; err > 0 */
 
-/* ---- worker: one thread, calls in submission order. Uses op->impl[OP_NEXT..OP_RESULT]. ---- */
+/* ---- worker: threads that take calls in submission order. Uses op->impl[OP_NEXT..OP_RESULT]. ---- */
 enum op_slot { OP_FLAGS, OP_NEXT, OP_STATUS, OP_RESULT };
 
 struct op_queue {
@@ -26,10 +26,14 @@ struct op_queue {
 };
 
 struct worker {
-    pthread_t thread;
+    pthread_t threads[ENV_WORKERS];
+    uint32_t thread_count;
     pthread_mutex_t lock;
     pthread_cond_t more;
+    struct op_queue fresh; /* the shard's alone: submitted since the last flush */
+    uint32_t fresh_count;
     struct op_queue todo, finished; /* under lock */
+    uint32_t idle;                  /* threads that wait; under lock */
     atomic_bool any_finished;
     bool stop; /* under lock */
     int wake_fd;
@@ -39,6 +43,7 @@ struct worker {
 enum status worker_start(struct worker *w, int wake_fd) MUST_CHECK;
 void worker_stop(struct worker *w); /* runs what is queued, then joins */
 void worker_submit(struct worker *w, struct io_op *op);
+void worker_flush(struct worker *w);                  /* gives the threads what was submitted: once per turn */
 struct io_op *worker_take_finished(struct worker *w); /* list by op_next, NULL if none */
 struct io_op *op_next(const struct io_op *op);
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The worker of a shard: one thread that runs file calls which block, in submission order.
+/* The workers of a shard: threads that run file calls which block; they take them in submission order.
  *
- * Happy path: worker_submit queues the op under the lock; the thread runs it, leaves status and result in op->impl,
- * moves it to the finished list and wakes the shard's ring through its eventfd; the shard takes the list and completes
- * the ops. Only the thread that holds an op touches it.
+ * Happy path: worker_submit keeps the op until worker_flush, once per turn, queues all under the lock; a thread runs
+ * it, leaves status and result in op->impl, moves it to the finished list and wakes the shard's ring through its
+ * eventfd, unless that list was not empty; the shard takes the list and completes the ops. Only the thread that holds
+ * an op touches it.
  *
  * Failure modes: errno through status_from_errno. A sync that failed is not repeated, not even for EINTR; a close is
  * not repeated either (the descriptor is gone in any case). Stop runs what is queued first. */
@@ -198,7 +199,9 @@ static void *worker_main(void *arg)
         struct io_op *op = queue_pop(&w->todo);
         if (op == NULL && w->stop) break;
         if (op == NULL) {
+            w->idle++;
             pthread_cond_wait(&w->more, &w->lock);
+            w->idle--;
             continue;
         }
         pthread_mutex_unlock(&w->lock);
@@ -219,27 +222,48 @@ enum status worker_start(struct worker *w, int wake_fd)
     w->wake_fd = wake_fd;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->more, NULL);
-    int err = pthread_create(&w->thread, NULL, worker_main, w);
-    return err == 0 ? STATUS_OK : status_from_errno(err);
+    int err = 0;
+    while (err == 0 && w->thread_count < ENV_WORKERS) {
+        err = pthread_create(&w->threads[w->thread_count], NULL, worker_main, w);
+        w->thread_count += err == 0;
+    }
+    if (w->thread_count > 0) return STATUS_OK; /* fewer threads: slower, no less right */
+    pthread_cond_destroy(&w->more);
+    pthread_mutex_destroy(&w->lock);
+    return status_from_errno(err);
 }
 
 void worker_stop(struct worker *w)
 {
+    worker_flush(w);
     pthread_mutex_lock(&w->lock);
     w->stop = true;
-    pthread_cond_signal(&w->more);
+    pthread_cond_broadcast(&w->more);
     pthread_mutex_unlock(&w->lock);
-    pthread_join(w->thread, NULL);
+    for (uint32_t i = 0; i < w->thread_count; i++) pthread_join(w->threads[i], NULL);
     pthread_cond_destroy(&w->more);
     pthread_mutex_destroy(&w->lock);
 }
 
 void worker_submit(struct worker *w, struct io_op *op)
 {
+    queue_push(&w->fresh, op);
+    w->fresh_count++;
+}
+
+void worker_flush(struct worker *w)
+{
+    if (w->fresh_count == 0) return;
     pthread_mutex_lock(&w->lock);
-    queue_push(&w->todo, op);
-    pthread_cond_signal(&w->more);
+    if (w->todo.tail != NULL)
+        w->todo.tail->impl[OP_NEXT] = (uintptr_t)w->fresh.head;
+    else
+        w->todo.head = w->fresh.head;
+    w->todo.tail = w->fresh.tail;
+    for (uint32_t i = 0; i < w->fresh_count && i < w->idle; i++) pthread_cond_signal(&w->more);
     pthread_mutex_unlock(&w->lock);
+    w->fresh = (struct op_queue){NULL, NULL};
+    w->fresh_count = 0;
 }
 
 struct io_op *worker_take_finished(struct worker *w)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Feature levels (feature_levels.h); names and numbers are Apache Kafka 4.4's. metadata.version 33 is 4.4-IV2: tools ask for it
- * to know which requests make sense. */
+/* Feature levels (feature_levels.h); names and numbers are Apache Kafka 4.4's. metadata.version 33 is 4.4-IV2: tools
+ * ask for it to know which requests make sense. */
 #include "broker/feature_levels.h"
 
 const struct feature_range broker_features[] = {

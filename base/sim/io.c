@@ -2,10 +2,10 @@
 /* One file op of a simulated process, from env_submit to completion, and what may go wrong with it.
  *
  * Happy path: submit draws the fault (scripts first) and a latency; reads, writes and data syncs run side by side and
- * so complete in any order; blocking calls of a shard run one after another, as in env's worker. The op takes effect at
- * its completion; a sync covers what was complete when it was submitted. A killed process: writes in flight become
- * orphans that hold their open file (and its lock) and still land within linger_ns, or never; the blocking call at work
- * may have had its effect; all else vanishes. */
+ * so complete in any order; of the blocking calls of a shard ENV_WORKERS at once. The op takes effect at its
+ * completion; a sync covers what was complete when it was submitted. A killed process: writes in flight become
+ * orphans that hold their open file (and its lock) and still land within linger_ns, or never; the blocking calls at
+ * work may have had their effect; all else vanishes. */
 #include "base/sim/sim_impl.h"
 
 #include "base/crc32c.h"
@@ -336,20 +336,24 @@ static void io_start(struct sim_io *io)
     if (!io->dead_delay) sim_schedule(io->machine->sim, &io->event, io->machine->sim->now + io->latency);
 }
 
-static void next_call(struct sim_shard *sh)
+static void start_calls(struct sim_shard *sh)
 {
-    struct list_node *n = list_first(&sh->calls);
-    if (n != NULL) io_start(container_of(n, struct sim_io, in_calls));
+    while (sh->calls_at_work < ENV_WORKERS && !list_empty(&sh->calls)) {
+        struct sim_io *io = container_of(list_pop_front(&sh->calls), struct sim_io, in_calls);
+        io->at_work = true;
+        sh->calls_at_work++;
+        io_start(io);
+    }
 }
 
 static void io_end(struct sim_io *io, enum status st, int64_t result)
 {
     struct sim_shard *sh = io->shard;
     struct io_op *op = io->op;
-    bool call = list_linked(&io->in_calls);
+    sh->calls_at_work -= io->at_work;
     io_free(io);
     sim_complete(sh, op, st, result, false);
-    if (call) next_call(sh);
+    start_calls(sh);
 }
 
 static void io_run(struct sim *s, struct sim_event *ev)
@@ -419,16 +423,15 @@ void sim_io_submit(struct sim_shard *sh, struct io_op *op)
         io_start(io);
         return;
     }
-    bool idle = list_empty(&sh->calls);
     list_push_back(&sh->calls, &io->in_calls);
-    if (idle) io_start(io);
+    start_calls(sh);
 }
 
 /* A disk op at work cannot be stopped; a blocking call that has not begun can. */
 void sim_io_cancel(struct sim_shard *sh, struct io_op *op)
 {
     struct sim_io *io = (struct sim_io *)(uintptr_t)op->impl[0];
-    if (!list_linked(&io->in_calls) || list_first(&sh->calls) == &io->in_calls || io->kind == IO_CLOSE) return;
+    if (!list_linked(&io->in_calls) || io->kind == IO_CLOSE) return;
     list_remove(&io->in_calls);
     io_end(io, STATUS_CANCELED, 0);
 }
@@ -458,7 +461,7 @@ static void make_orphan(struct sim_io *io)
     sim_schedule(s, &io->event, s->now + (int64_t)prng_below(&s->disk, (uint64_t)io->machine->config.linger_ns));
 }
 
-static void kill_one(struct sim_io *io, bool at_work)
+static void kill_one(struct sim_io *io)
 {
     struct sim *s = io->machine->sim;
     int64_t result;
@@ -466,7 +469,7 @@ static void kill_one(struct sim_io *io, bool at_work)
         make_orphan(io);
         return;
     }
-    if (at_work && io->kind != IO_CLOSE && io->kind != IO_LOCK && prng_below(&s->disk, 2) == 0)
+    if (io->at_work && io->kind != IO_CLOSE && io->kind != IO_LOCK && prng_below(&s->disk, 2) == 0)
         sim_mix(s, execute(io, &result));
     io_free(io);
 }
@@ -475,11 +478,8 @@ void sim_io_kill(struct sim_machine *m)
 {
     for (uint32_t k = 0; k < m->shard_count; k++) {
         struct sim_shard *sh = &m->shards[k];
-        struct list_node *working = list_first(&sh->calls);
-        list_each (n, &sh->ios) {
-            struct sim_io *io = container_of(n, struct sim_io, in_shard);
-            kill_one(io, &io->in_calls == working);
-        }
+        list_each (n, &sh->ios) kill_one(container_of(n, struct sim_io, in_shard));
+        sh->calls_at_work = 0;
     }
     for (uint32_t fd = 0; fd < m->file_capacity; fd++)
         if (m->files[fd] != NULL) sim_open_unref(m, m->files[fd]);

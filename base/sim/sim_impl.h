@@ -151,8 +151,9 @@ struct sim_open { /* an open file description */
 
 struct sim_io { /* a file op from submit to completion */
     struct sim_event event;
-    struct list_node in_shard; /* in flight, in order of submission; or in_calls first */
+    struct list_node in_shard; /* in flight, in order of submission */
     struct list_node in_calls; /* blocking calls wait for their turn here */
+    bool at_work;              /* a blocking call that has begun */
     struct sim_machine *machine;
     struct sim_shard *shard;
     struct io_op *op; /* NULL: its process was killed */
@@ -174,6 +175,7 @@ struct sim_shard {
     struct sim_machine *machine;
     struct sim_event turn;
     struct list ios, calls;
+    uint32_t calls_at_work;
     struct list nets, recv_ready; /* net.c: ops in flight; sockets whose last delivery has not run yet */
     int64_t *last_post;           /* arrival of the last message to each shard */
     struct prng product;

@@ -480,7 +480,7 @@ def main():
     if shutil.which('kcat') is None or text_string_to_metric_families is None:
         print('skipped: no kcat, or no python3-prometheus-client')
         sys.exit(77)
-    with Leatd(program, 'leat.topics=t:4,large:1', 'leat.shards=2', 'message.max.bytes=2m') as broker:
+    with Leatd(program, 'leat.topics=t:4,large:1', 'leat.shards=2', 'message.max.bytes=2097152') as broker:
         cases = [pages, values_move, errors_are_counted, process_values, buckets, garbage, at_once, thousand_requests,
                  slow_readers, slow_peers, idle, produce_is_not_delayed]
         for case in cases:

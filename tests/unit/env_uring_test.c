@@ -5,8 +5,10 @@
  *   meson setup build-tsan -Db_sanitize=thread -Db_lundef=false && ninja -C build-tsan tests/unit/env_uring_test &&
  *   build-tsan/tests/unit/env_uring_test */
 #include "tests/unit/env_uring_world.h"
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *in_dir(const char *name)
@@ -102,6 +104,25 @@ static void test_names(void)
     op = (struct io_op){.kind = IO_SPACE, .path = dir};
     ASSERT_EQ(run(&op), STATUS_OK);
     ASSERT(op.result > 0 && op.total_bytes >= (uint64_t)op.result);
+    tear_down();
+}
+
+/* Opening a pipe waits for its writer. */
+static void test_slow_call(void)
+{
+    set_up(&(struct env_uring_config){0});
+    ASSERT_EQ(mkfifo(in_dir("pipe"), 0600), 0);
+    struct io_op slow = {.kind = IO_OPEN, .path = in_dir("pipe"), .flags = IO_READONLY, .done = count_done};
+    env_submit(env, &slow);
+    struct io_op op = {.kind = IO_STAT, .path = in_dir("pipe")};
+    ASSERT_EQ(run(&op), STATUS_OK);
+    ASSERT(slow.in_flight);
+    int writer = open(in_dir("pipe"), O_WRONLY);
+    ASSERT(writer >= 0);
+    finish(&slow);
+    ASSERT_EQ(slow.status, STATUS_OK);
+    close(writer);
+    close_file((int32_t)slow.result);
     tear_down();
 }
 
@@ -343,7 +364,7 @@ static void test_signals(void)
 
 TEST_MAIN("env_uring", {"what is written is read back, short at the end", test_write_and_read},
           {"direct files ask for alignment", test_direct}, {"names", test_names},
-          {"sizes and the lock", test_sizes_and_lock},
+          {"a slow call does not hold up the others", test_slow_call}, {"sizes and the lock", test_sizes_and_lock},
           {"D17 R5: no op lost, none completed twice when queues overflow", test_d17_queues_overflow},
           {"a timer ends the wait", test_timer_ends_the_wait}, {"2 shards, half a million messages", test_two_shards},
           {"4 shards, a million messages", test_four_shards}, {"no wake-up is lost", test_sleepers_wake},
