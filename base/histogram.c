@@ -17,7 +17,7 @@ static unsigned bucket_of(uint64_t v)
     return MIN((shift + 1) * SUB + (unsigned)((v >> shift) & (SUB - 1)), HISTOGRAM_BUCKETS - 1u);
 }
 
-static uint64_t bucket_last(unsigned i) /* the greatest value of bucket i */
+uint64_t histogram_bucket_last(unsigned i)
 {
     if (i < SUB) return i;
     if (i == HISTOGRAM_BUCKETS - 1) return UINT64_MAX;
@@ -82,7 +82,7 @@ uint64_t histogram_percentile(const struct histogram *h, double percent)
     uint64_t seen = 0;
     for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
         seen += h->buckets[i];
-        if (seen >= want) return MIN(bucket_last(i), h->max);
+        if (seen >= want) return MIN(histogram_bucket_last(i), h->max);
     }
     return h->max;
 }
@@ -90,7 +90,7 @@ uint64_t histogram_percentile(const struct histogram *h, double percent)
 uint64_t histogram_count_upto(const struct histogram *h, uint64_t bound)
 {
     uint64_t n = 0;
-    for (unsigned i = 0; i < HISTOGRAM_BUCKETS && bucket_last(i) <= bound; i++) n += h->buckets[i];
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS && histogram_bucket_last(i) <= bound; i++) n += h->buckets[i];
     return n;
 }
 

@@ -29,3 +29,4 @@ uint64_t histogram_percentile(const struct histogram *h, double percent);
 uint64_t histogram_count_upto(const struct histogram *h, uint64_t bound);
 /* The same for many bounds in one pass: ret[i] values below 2^(first + i * step), as long as that is <= 2^last. */
 void histogram_counts(const struct histogram *h, unsigned first, unsigned last, unsigned step, uint64_t *ret);
+uint64_t histogram_bucket_last(unsigned bucket); /* the greatest value that counts there; UINT64_MAX: no bound */

@@ -170,7 +170,7 @@ static void another_versions_table_is_refused(void)
     }
     ASSERT(changed > 0);
     ASSERT_EQ(world_boot(&w, 1), STATUS_FORMAT);
-    ASSERT(strstr(w.open[0].error, "the version that wrote it") != NULL);
+    ASSERT(strstr(w.open[0].op.error, "the version that wrote it") != NULL);
     world_deinit(&w);
 }
 

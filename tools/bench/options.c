@@ -4,9 +4,9 @@
 #include "tools/bench/options.h"
 
 #include "base/bytes.h"
+#include "tools/bench/numbers.h"
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char help[] =
@@ -74,82 +74,9 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static uint64_t unit_of(char c)
-{
-    switch (c) {
-    case 'k':
-    case 'K': return 1u << 10;
-    case 'M': return 1u << 20;
-    case 'G': return 1u << 30;
-    default: return 0;
-    }
-}
-
-/* One number of a list; *at goes behind it and its comma. */
-static bool take_number(const char **at, uint64_t min, uint64_t max, uint64_t *ret_value)
-{
-    char *end;
-    if (**at < '0' || **at > '9') return false;
-    unsigned long long value = strtoull(*at, &end, 10);
-    uint64_t unit = unit_of(*end);
-    if (unit != 0) {
-        end++;
-        if (value > UINT64_MAX / unit) return false;
-        value *= unit;
-    }
-    if (value < min || value > max || (*end != '\0' && *end != ',')) return false;
-    *at = *end == ',' ? end + 1 : end;
-    *ret_value = value;
-    return true;
-}
-
-static bool refuse(const char *name, const char *text, const char *wanted)
-{
-    fprintf(stderr, "leat-bench: --%s %s: give %s (see --help)\n", name, text, wanted);
-    return false;
-}
-
-static bool number(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *ret_value)
-{
-    char wanted[96];
-    const char *at = text;
-    snprintf(wanted, sizeof wanted, "a number from %llu to %llu, k, M or G behind it", (unsigned long long)min,
-             (unsigned long long)max);
-    if (!take_number(&at, min, max, ret_value) || *at != '\0') return refuse(name, text, wanted);
-    return true;
-}
-
-static bool list(const char *name, const char *text, uint64_t min, uint64_t max, uint32_t *ret_values,
-                 uint32_t *ret_count)
-{
-    uint64_t value;
-    uint32_t n = 0;
-    const char *at = text;
-    char wanted[96];
-    snprintf(wanted, sizeof wanted, "up to %d numbers from %llu to %llu, with commas", BENCH_RUNS_MAX,
-             (unsigned long long)min, (unsigned long long)max);
-    do {
-        if (n == BENCH_RUNS_MAX || !take_number(&at, min, max, &value)) return refuse(name, text, wanted);
-        ret_values[n++] = (uint32_t)value;
-    } while (*at != '\0');
-    *ret_count = n;
-    return true;
-}
-
-static bool duration(const char *name, const char *text, double *ret_seconds)
-{
-    char *end;
-    double value = strtod(text, &end);
-    if (end == text || *end != '\0' || !(value >= 0 && value <= 86400))
-        return refuse(name, text, "seconds, 0 to 86400");
-    *ret_seconds = value;
-    return true;
-}
-
 static bool take(int opt, const char *text, struct options *o)
 {
     uint64_t n = 0;
-    bool good = true;
     switch (opt) {
     case OPT_DIR: o->dir = text; return true;
     case OPT_JSON: o->json = text; return true;
@@ -157,22 +84,18 @@ static bool take(int opt, const char *text, struct options *o)
     case OPT_KEEP: return o->keep = true;
     case OPT_RECOVER: return o->recover = true;
     case OPT_NO_PROBE: o->raw_probe = false; return true;
-    case OPT_PARTITIONS: return list("partitions", text, 1, 1000000, o->partitions, &o->partition_runs);
-    case OPT_SIZE: return list("size", text, BENCH_SIZE_MIN, BENCH_SIZE_MAX, o->sizes, &o->size_runs);
-    case OPT_SECONDS: return duration("seconds", text, &o->seconds);
-    case OPT_WARMUP: return duration("warmup", text, &o->warmup_seconds);
-    case OPT_COUNT: return number("count", text, 1, 1ull << 40, &o->count);
-    case OPT_JOURNAL: return number("journal", text, 64ull << 20, 64ull << 30, &o->journal_bytes);
-    case OPT_MEMORY: return number("memory", text, 64ull << 20, 1ull << 40, &o->memory_bytes);
-    case OPT_SHARDS: return number("shards", text, 1, 1, &n);
-    case OPT_OUTSTANDING:
-        good = number("outstanding", text, 1, 1u << 20, &n);
-        o->outstanding = (uint32_t)n;
-        return good;
-    case OPT_IDLE:
-        good = number("idle", text, 1, 1000000, &n);
-        o->idle = (uint32_t)n;
-        return good;
+    case OPT_PARTITIONS:
+        return option_list("partitions", text, 1, 1000000, BENCH_RUNS_MAX, o->partitions, &o->partition_runs);
+    case OPT_SIZE:
+        return option_list("size", text, BENCH_SIZE_MIN, BENCH_SIZE_MAX, BENCH_RUNS_MAX, o->sizes, &o->size_runs);
+    case OPT_SECONDS: return option_seconds("seconds", text, &o->seconds);
+    case OPT_WARMUP: return option_seconds("warmup", text, &o->warmup_seconds);
+    case OPT_COUNT: return option_number("count", text, 1, 1ull << 40, &o->count);
+    case OPT_JOURNAL: return option_number("journal", text, 64ull << 20, 64ull << 30, &o->journal_bytes);
+    case OPT_MEMORY: return option_number("memory", text, 64ull << 20, 1ull << 40, &o->memory_bytes);
+    case OPT_SHARDS: return option_number("shards", text, 1, 1, &n);
+    case OPT_OUTSTANDING: return option_number32("outstanding", text, 1, 1u << 20, &o->outstanding);
+    case OPT_IDLE: return option_number32("idle", text, 1, 1000000, &o->idle);
     default: fputs("See leat-bench --help\n", stderr); return false;
     }
 }

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the user asked leat-bench for. */
+/* What the user asked `leat-bench storage` for. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 
-#define BENCH_SIZE_MIN   128u /* a batch header, a record header and a few bytes */
-#define BENCH_SIZE_MAX   (1u << 20)
-#define BENCH_RUNS_MAX   16
-#define EXIT_BENCH_USAGE 2
+#define BENCH_SIZE_MIN 128u /* a batch header, a record header and a few bytes */
+#define BENCH_SIZE_MAX (1u << 20)
+#define BENCH_RUNS_MAX 16
 
 struct options {
     const char *dir; /* exists; we work in a folder of our own below it */
