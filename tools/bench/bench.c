@@ -10,6 +10,10 @@
 static const char help[] =
     "Usage: leat-bench MODE [options]; leat-bench MODE --help tells all of them\n"
     "\n"
+    "Against any broker that speaks the Kafka protocol (--bootstrap HOST:PORT):\n"
+    "  produce    records in; latency from the intended time to the acknowledgement\n"
+    "  consume    records out, as fast as they come; verifies what it reads\n"
+    "  e2e        both at once; latency from the intended time to the receipt; verifies\n"
     "Leat's storage engine alone, in this process (--dir DIR):\n"
     "  storage    appends, recovery after kill -9, memory of idle partitions\n"
     "\n"
@@ -19,10 +23,12 @@ int bench_main(int argc, char **argv)
 {
     const char *mode = argc > 1 ? argv[1] : "";
     if (strcmp(mode, "storage") == 0) return bench_storage(argc, argv);
+    if (strcmp(mode, "produce") == 0 || strcmp(mode, "consume") == 0 || strcmp(mode, "e2e") == 0)
+        return bench_client(argc - 1, argv + 1);
     if (strcmp(mode, "--help") == 0 || strcmp(mode, "-h") == 0) {
         fputs(help, stdout);
         return EXIT_SUCCESS;
     }
-    fprintf(stderr, "leat-bench: say what to measure: storage (see --help)\n");
+    fprintf(stderr, "leat-bench: say what to measure: produce, consume, e2e or storage (see --help)\n");
     return EXIT_BENCH_USAGE;
 }

@@ -6,3 +6,4 @@
 
 int bench_main(int argc, char **argv);
 int bench_storage(int argc, char **argv); /* the storage engine alone */
+int bench_client(int argc, char **argv);  /* argv[0]: produce, consume or e2e; a broker over the Kafka protocol */

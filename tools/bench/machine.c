@@ -118,3 +118,29 @@ void counters_read(const struct machine *m, struct counters *ret_counters)
     read_disk(m, c);
     read_process(c);
 }
+
+/* /proc/PID/stat: fields 14 and 15 are user and system time, 20 the threads; the name before may hold anything. */
+bool process_read(int64_t pid, struct process *ret_process)
+{
+    char path[64], line[1024];
+    unsigned long long user, system, kib;
+    struct process p = {0};
+    snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
+    FILE *f = fopen(path, "r");
+    if (f == NULL) return false;
+    const char *at = fgets(line, sizeof line, f) != NULL ? strrchr(line, ')') : NULL;
+    fclose(f);
+    if (at == NULL || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %u", &user,
+                             &system, &p.threads) != 3)
+        return false;
+    p.cpu_s = (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+    snprintf(path, sizeof path, "/proc/%lld/status", (long long)pid);
+    f = fopen(path, "r");
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+        if (sscanf(line, "VmRSS: %llu", &kib) == 1) p.rss_bytes = kib << 10;
+        if (sscanf(line, "VmHWM: %llu", &kib) == 1) p.peak_bytes = kib << 10;
+    }
+    if (f != NULL) fclose(f);
+    *ret_process = p;
+    return true;
+}

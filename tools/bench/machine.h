@@ -28,3 +28,11 @@ struct machine {
 int64_t clock_ns(void); /* monotonic */
 void machine_look(const char *dir, struct machine *ret_machine);
 void counters_read(const struct machine *m, struct counters *ret_counters);
+
+struct process {  /* another one */
+    double cpu_s; /* user and system, its threads included, ended children not */
+    uint64_t rss_bytes, peak_bytes;
+    uint32_t threads;
+};
+
+bool process_read(int64_t pid, struct process *ret_process); /* false: there is no such process (any more) */
