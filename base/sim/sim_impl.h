@@ -124,7 +124,7 @@ bool fs_name_matches(const char *glob, const char *path);
 void fs_sync_file(struct fs *fs, struct inode *i, uint64_t upto);
 void fs_sync_dir(struct fs *fs, struct inode *dir, uint64_t upto);
 void fs_sync_all(struct fs *fs, uint64_t upto);
-void fs_sync_write(struct fs *fs, struct inode *i, uint64_t seq); /* a completed DSYNC write: the change with seq */
+void fs_sync_write(struct fs *fs, struct inode *i, uint64_t seq);   /* a completed DSYNC write: the change with seq */
 void fs_sync_failed(struct fs *fs, struct inode *i, uint64_t upto); /* NULL: every file */
 void fs_power_cut(struct fs *fs);
 void fs_rot(struct fs *fs, struct inode *i, uint64_t pos, uint64_t len, bool zero);
@@ -163,7 +163,7 @@ struct sim_io { /* a file op from submit to completion */
     uint64_t upto;
     int64_t latency;
     uint32_t data_crc; /* of a write's bytes when it was submitted */
-    bool dead_delay; /* never completes by itself */
+    bool dead_delay;   /* never completes by itself */
     /* orphan writes: */
     void *data;
     uint64_t pos;
