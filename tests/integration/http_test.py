@@ -177,7 +177,7 @@ def values_move(broker):
 
 def errors_are_counted(broker):
     before = families(broker)
-    subprocess.run(['kcat', '-L', '-b', broker.address, '-t', 'nobody'], capture_output=True, timeout=60)
+    subprocess.run(['kcat', '-L', '-b', broker.address, '-t', 'no name'], capture_output=True, timeout=60)
     with socket.create_connection(('127.0.0.1', broker.port), timeout=5) as s:
         s.sendall(b'GET / HTTP/1.1\r\nHost: x\r\n\r\n')
         assert s.recv(1) == b''
@@ -257,8 +257,8 @@ def slow_peers(broker):
         answer, body = get(broker, '/healthz', timeout=3 * LIFE_S)  # stands behind the slow ones
         took = time.monotonic() - begun
         assert (answer.status, body) == (200, 'ok\n') and LIFE_S - 2 < took < 2.5 * LIFE_S, took
-        fams = families(broker)
-        assert total(fams, 'leat_http_connections') <= 12, total(fams, 'leat_http_connections')
+        while total(families(broker), 'leat_http_connections') > 12:  # all but the ten that came last are gone
+            assert time.monotonic() - begun < 2.5 * LIFE_S
     finally:
         stop.set()
         thread.join()
@@ -403,13 +403,13 @@ def fetch_without_reading(broker):
     s = socket.socket()
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     s.connect(('127.0.0.1', broker.port))
-    body = struct.pack('>iiiibihciiqi', -1, 100, 1, 50 << 20, 0, 1, 1, b't', 1, 0, 0, 50 << 20)
+    body = struct.pack('>iiiibih5siiqi', -1, 100, 1, 50 << 20, 0, 1, 5, b'large', 1, 0, 0, 50 << 20)
     s.sendall(kafka(1, 4, body))
     return s
 
 
 def draining(broker):
-    produce(broker, 't', 40, size=700000)
+    produce(broker, 'large', 40, size=700000)
     consumer = fetch_without_reading(broker)
     time.sleep(1)
     os.kill(broker.process.pid, signal.SIGTERM)

@@ -75,11 +75,9 @@ static void ready_only_while_serving(void)
         enum phase phase;
         unsigned code;
         const char *text;
-    } cases[] = {{PHASE_OPEN, 503, "not ready: open\n"},
-                 {PHASE_LISTEN, 503, "not ready: listen\n"},
-                 {PHASE_SERVE, 200, "ok\n"},
-                 {PHASE_DRAIN, 503, "not ready: drain\n"},
-                 {PHASE_CLOSE, 503, "not ready: close\n"},
+    } cases[] = {{PHASE_OPEN, 503, "not ready: open\n"},     {PHASE_METADATA, 503, "not ready: metadata\n"},
+                 {PHASE_LISTEN, 503, "not ready: listen\n"}, {PHASE_SERVE, 200, "ok\n"},
+                 {PHASE_DRAIN, 503, "not ready: drain\n"},   {PHASE_CLOSE, 503, "not ready: close\n"},
                  {PHASE_END, 503, "not ready: end\n"}};
     begin();
     ASSERT(!page_needs_round(&pages, PAGE_READY));
