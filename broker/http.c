@@ -150,8 +150,12 @@ static void round_begin(struct http *h)
 {
     if (list_empty(&h->next) || scrape_running(&h->scrape) || h->stopped != NULL) return;
     if (env_of(h)->now.v - h->scrape.begun.v < HTTP_ROUND_GAP_NS) return;
-    for (struct list_node *n; (n = list_pop_front(&h->next)) != NULL;) list_push_back(&h->current, n);
-    scrape_start(&h->scrape);
+    bool values = false;
+    for (struct list_node *n; (n = list_pop_front(&h->next)) != NULL;) {
+        values |= container_of(n, struct peer, in_waiting)->page == PAGE_METRICS;
+        list_push_back(&h->current, n);
+    }
+    scrape_start(&h->scrape, values);
 }
 
 static void round_ended(struct scrape *c)

@@ -50,15 +50,20 @@ static void add_broker(struct scrape *c)
     if (free_bytes != UINT64_MAX) add(c, &space, (double)free_bytes);
 }
 
-static void finish(struct scrape *c)
+static void fill_own(struct scrape *c)
 {
-    env_timer_stop(c->zero->env, &c->patience);
-    c->running = false;
     samples_reset(c->own);
     add_broker(c);
     if (c->usage_known) add_process(c);
     enum status s = samples_seal(c->own);
     if (s != STATUS_OK) c->visits[0].status = s;
+}
+
+static void finish(struct scrape *c)
+{
+    env_timer_stop(c->zero->env, &c->patience);
+    c->running = false;
+    if (c->values) fill_own(c);
     c->done(c);
 }
 
@@ -67,7 +72,7 @@ static void look(struct scrape *c)
     struct env *e = c->zero->env;
     struct mono_ns until = mono_add(c->begun, SCRAPE_USAGE_NS);
     if (!c->running || c->away > 0) return;
-    if (c->usage.in_flight && e->now.v < until.v)
+    if (c->values && c->usage.in_flight && e->now.v < until.v)
         env_timer_start(e, &c->patience, until);
     else
         finish(c);
@@ -100,7 +105,7 @@ static void visit_run(struct env *at, struct msg *m)
 {
     struct visit *v = container_of(m, struct visit, msg);
     struct shard *s = at->user;
-    v->status = shard_metrics_sample(s);
+    v->status = v->values ? shard_metrics_sample(s) : STATUS_OK;
     v->samples = s->samples;
     v->msg = (struct msg){.run = come_back};
     env_post(at, 0, &v->msg);
@@ -120,18 +125,19 @@ void scrape_deinit(struct scrape *c)
     samples_destroy(c->own);
 }
 
-void scrape_start(struct scrape *c)
+void scrape_start(struct scrape *c, bool values)
 {
     struct env *e = c->zero->env;
     CHECK(!scrape_running(c));
     c->running = true;
+    c->values = values;
     c->begun = e->now;
     c->away = e->shard_count;
     for (uint32_t i = 0; i < e->shard_count; i++) {
-        c->visits[i] = (struct visit){.msg.run = visit_run, .scrape = c, .away = true};
+        c->visits[i] = (struct visit){.msg.run = visit_run, .scrape = c, .away = true, .values = values};
         env_post(e, i, &c->visits[i].msg);
     }
-    if (c->usage.in_flight) return;
+    if (!values || c->usage.in_flight) return;
     c->usage = (struct io_op){.kind = IO_PROCESS, .data = &c->asked, .done = usage_done};
     env_submit(e, &c->usage);
 }
@@ -158,7 +164,7 @@ enum status scrape_print(const struct scrape *c, char *out, size_t capacity, siz
 {
     const struct samples *sets[BROKER_SHARDS_MAX + 1];
     uint32_t n = c->zero->env->shard_count;
-    CHECK(!scrape_running(c));
+    CHECK(!scrape_running(c) && c->values);
     for (uint32_t i = 0; i < n; i++) {
         if (c->visits[i].status != STATUS_OK) return c->visits[i].status;
         sets[i] = c->visits[i].samples;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* One round over all shards: each one fills its samples and answers, so the round also proves that each shard's loop
- * turns. Belongs to shard 0; at most one round at a time. What the shards filled stays as it is until the next round
+/* One round over all shards: each one answers, which proves that its loop turns, and fills its samples if values are
+ * wanted. Belongs to shard 0; at most one round at a time. What the shards filled stays as it is until the next round
  * begins, so shard 0 may print it meanwhile.
  *
  * What the process uses is asked of env's worker, which may stand behind a slow disk: the round waits SCRAPE_USAGE_NS
@@ -17,7 +17,7 @@ struct visit { /* to a shard and back */
     struct scrape *scrape;
     struct samples *samples; /* of that shard */
     enum status status;
-    bool away;
+    bool away, values;
 };
 
 struct scrape {
@@ -26,7 +26,7 @@ struct scrape {
     struct samples *own;            /* of the process, the disk */
     struct visit visits[BROKER_SHARDS_MAX];
     uint32_t away; /* visits that are not back */
-    bool running;
+    bool running, values;
     struct mono_ns begun;
     struct io_op usage; /* may outlast its round */
     struct env_process asked, known;
@@ -39,9 +39,10 @@ bool scrape_init(struct scrape *c, struct shard *zero, void (*done)(struct scrap
 bool scrape_quiet(const struct scrape *c); /* no round, no op: may be deinitialised */
 void scrape_deinit(struct scrape *c);
 
-void scrape_start(struct scrape *c);
+void scrape_start(struct scrape *c, bool values);
 bool scrape_running(const struct scrape *c);
 /* While a round runs that is older than SCRAPE_USAGE_NS: the first shard that has not answered. */
 uint32_t scrape_missing(const struct scrape *c);
-/* The last round as Prometheus text. BUSY: more room is needed; NO_MEMORY: a shard had none for its samples. */
+/* The last round, which had values, as Prometheus text. BUSY: more room is needed; NO_MEMORY: a shard had none for its
+ * samples. */
 enum status scrape_print(const struct scrape *c, char *out, size_t capacity, size_t *ret_size) MUST_CHECK;

@@ -44,7 +44,7 @@ static void end(void)
 static void go_round(void)
 {
     unsigned before = rounds;
-    scrape_start(&scrape);
+    scrape_start(&scrape, true);
     for (int i = 0; i < 5 && rounds == before; i++) turn_at(w.clock + 1000);
     ASSERT_EQ(rounds, before + 1);
 }
@@ -107,7 +107,7 @@ static void a_shard_that_does_not_turn_is_named(void)
     struct answer a;
     begin();
     w.env.shard_count = 2; /* the fake keeps what is posted to the other one */
-    scrape_start(&scrape);
+    scrape_start(&scrape, true);
     for (int i = 0; i < 5; i++) turn_at(w.clock + 1000);
     ASSERT(scrape_running(&scrape) && rounds == 0 && scrape_missing(&scrape) == 1);
     turn_at(w.clock + 7 * NS_PER_S);
@@ -204,17 +204,37 @@ static void a_slow_worker_holds_no_round_up(void)
     go_round();
     ASSERT(scrape.usage_known);
     w.complete_at_once = false; /* the worker stands behind a hung disk */
-    scrape_start(&scrape);
+    scrape_start(&scrape, true);
     for (int i = 0; i < 5; i++) turn_at(w.clock + 1000);
     ASSERT(scrape_running(&scrape) && scrape.away == 0);
     ASSERT_EQ(w.waited_until, scrape.begun.v + SCRAPE_USAGE_NS);
     turn_at(scrape.begun.v + SCRAPE_USAGE_NS);
     ASSERT(rounds == 2 && !scrape_running(&scrape) && !scrape_quiet(&scrape));
-    scrape_start(&scrape); /* the same op still runs */
+    scrape_start(&scrape, true); /* the same op still runs */
     for (int i = 0; i < 5; i++) turn_at(w.clock + 1000);
     env_complete(&w.env, &scrape.usage, STATUS_OK, 0, false);
     turn_at(w.clock + 1000);
     ASSERT(rounds == 3 && scrape_quiet(&scrape));
+    end();
+}
+
+/* Health asks whether the loops turn: no values are copied, nobody waits for the worker. */
+static void a_round_without_values_is_cheap(void)
+{
+    struct text *print = NULL;
+    begin();
+    shard.count.accepted->value = 1;
+    go_round();
+    shard.count.accepted->value = 2;
+    w.complete_at_once = false;
+    scrape_start(&scrape, false);
+    for (int i = 0; i < 5; i++) turn_at(w.clock + 1000);
+    ASSERT(rounds == 2 && scrape_quiet(&scrape));
+    expect(PAGE_HEALTH, 200, "ok\n");
+    w.complete_at_once = true;
+    go_round();
+    ASSERT(strstr(metrics_text(&print), "\nleat_connections_accepted_total 2\n") != NULL);
+    text_unref(print);
     end();
 }
 
@@ -224,4 +244,5 @@ TEST_MAIN("http_pages", {"paths are exact", paths_are_exact}, {"ready only while
           {"one text is shared by all of a round", one_text_is_shared_by_all_of_a_round},
           {"slow readers hold a few texts at most", slow_readers_hold_a_few_texts_at_most},
           {"no memory is said", no_memory_is_said},
-          {"a slow worker holds no round up", a_slow_worker_holds_no_round_up})
+          {"a slow worker holds no round up", a_slow_worker_holds_no_round_up},
+          {"a round without values is cheap", a_round_without_values_is_cheap})
