@@ -39,6 +39,7 @@ const struct config_key broker_keys[] = {
     {"leat.topics", CONFIG_LIST, NULL, 0, 100000, NULL, "name:partitions, ... made at start", 0},
     {"leat.batch.max.bytes", CONFIG_BYTES, "0", 0, 256 * MIB, NULL,
      "largest max.message.bytes that a topic may have; 0: 11 MiB, or message.max.bytes", 0},
+    {"leat.metrics.topics", CONFIG_BOOL, "false", 0, 0, NULL, "metrics per topic and partition too", 0},
     {"leat.http.listener", CONFIG_STRING, ":9644", 1, 255, NULL, "host:port of metrics and health; none: off", 0},
     {"leat.journal.bytes", CONFIG_BYTES, "1g", 16 * MIB, 1024 * GIB, NULL, "journals of all shards together", 0},
     {"leat.memory.bytes", CONFIG_BYTES, "0", 0, 1024 * GIB, NULL, "budget; 0: a quarter of the machine", 0},
@@ -302,6 +303,7 @@ static void read_numbers(const struct config *c, struct broker_config *b)
     b->idle_ms = config_int(c, "connections.max.idle.ms");
     b->default_partitions = (int32_t)config_int(c, "num.partitions");
     b->default_replication_factor = (int16_t)config_int(c, "default.replication.factor");
+    b->metrics_topics = config_bool(c, "leat.metrics.topics");
     b->auto_create_topics = config_bool(c, "auto.create.topics.enable");
     if (config_is_set(c, "broker.rack")) (void)copy_text(b->rack, sizeof b->rack, config_string(c, "broker.rack"));
 }

@@ -26,6 +26,7 @@ struct broker_config {
     int64_t roll_ms, stall_ms, idle_ms;
     int32_t default_partitions;
     int16_t default_replication_factor;
+    bool metrics_topics; /* metrics per topic and partition */
     bool auto_create_topics;
     /* What the file says about topic settings; texts borrowed from the configuration and from the two buffers. */
     struct topic_config_values topic_values;

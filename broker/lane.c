@@ -71,11 +71,20 @@ static void arm_retry(struct lane *l)
     if (!env_timer_armed(&l->retry)) env_timer_start(e, &l->retry, mono_add(e->now, RETRY_NS));
 }
 
+static void count(struct lane *l, const struct produce_part *p)
+{
+    if (p->op.status != STATUS_OK || p->op.duplicate) return;
+    l->count.batches_in++;
+    l->count.bytes_in += p->len;
+    l->count.records_in += p->records;
+}
+
 static void appended(struct partition_append *op)
 {
     struct produce_part *p = container_of(op, struct produce_part, op);
     struct lane *l = p->lane;
     l->in_store--;
+    count(l, p);
     bool again = op->status == STATUS_BUSY;
     if (again) l->busy = NULL;
     if (again && !l->closed) {

@@ -14,6 +14,11 @@
 struct produce_part;
 struct shard;
 
+struct lane_counters {                         /* since the lane was opened; for metrics */
+    uint64_t batches_in, bytes_in, records_in; /* stored and acknowledged; duplicates are not stored */
+    uint64_t bytes_out;                        /* read for consumers */
+};
+
 struct lane {
     struct partition_user user;
     struct list_node in_shard, in_graves; /* open; closed, to be deleted */
@@ -23,6 +28,7 @@ struct lane {
     struct produce_part *busy; /* refused BUSY, its op not yet complete */
     struct timer retry;
     uint32_t in_store; /* parts whose append is with the store */
+    struct lane_counters count;
     bool closed, freed;
 };
 

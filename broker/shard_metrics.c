@@ -10,6 +10,8 @@
 #include "broker/shard.h"
 #include <stdio.h>
 
+#define METRICS_PARTITIONS_MAX 2000u /* of the broker */
+
 /* ---- registered ---- */
 
 static bool api_init(struct metrics *m, struct api_counters *c, const struct api *api)
@@ -174,6 +176,75 @@ static void add_checkpoint(const struct gauges *g, const struct store_stats *t)
     add_sum(g, &damaged, t->partitions_damaged);
 }
 
+/* ---- topics and partitions, if wanted ---- */
+
+static void add_topic(struct samples *s, const char *name, const struct lane_counters *c)
+{
+    static const struct metric batches = {METRIC_COUNTER, "leat_topic_produce_batches_total", "Record batches stored.",
+                                          NULL};
+    static const struct metric bytes = {METRIC_COUNTER, "leat_topic_produce_bytes_total", "Their bytes.", NULL};
+    static const struct metric records = {METRIC_COUNTER, "leat_topic_produce_records_total", "Their records.", NULL};
+    static const struct metric out = {METRIC_COUNTER, "leat_topic_fetch_bytes_total",
+                                      "Bytes of record batches read for clients.", NULL};
+    const struct metric_label topic = {"topic", name};
+    samples_value(s, &batches, &topic, 1, (double)c->batches_in);
+    samples_value(s, &bytes, &topic, 1, (double)c->bytes_in);
+    samples_value(s, &records, &topic, 1, (double)c->records_in);
+    samples_value(s, &out, &topic, 1, (double)c->bytes_out);
+}
+
+static void add_counters(struct lane_counters *sum, const struct lane_counters *c)
+{
+    sum->batches_in += c->batches_in;
+    sum->bytes_in += c->bytes_in;
+    sum->records_in += c->records_in;
+    sum->bytes_out += c->bytes_out;
+}
+
+static void add_partition(struct samples *s, const struct partition *p)
+{
+    static const struct metric start = {METRIC_GAUGE, "leat_partition_log_start_offset", "First offset.", NULL};
+    static const struct metric high = {METRIC_GAUGE, "leat_partition_high_watermark", "Consumers read up to it.", NULL};
+    static const struct metric end = {METRIC_GAUGE, "leat_partition_log_end_offset", "Next offset.", NULL};
+    static const struct metric size = {METRIC_GAUGE, "leat_partition_size_bytes", "Record batches of the log.", NULL};
+    char number[16];
+    snprintf(number, sizeof number, "%d", partition_number(p));
+    const struct metric_label labels[] = {{"topic", partition_topic(p)}, {"partition", number}};
+    samples_value(s, &start, labels, 2, (double)partition_log_start(p));
+    samples_value(s, &high, labels, 2, (double)partition_high_watermark(p));
+    samples_value(s, &end, labels, 2, (double)partition_log_end(p));
+    samples_value(s, &size, labels, 2, (double)partition_size_bytes(p));
+}
+
+/* Lanes of a topic mostly stand together: one sample for each such run, added up when printed. Bounded, because shard 0
+ * prints those of all shards in one turn. */
+static void add_lanes(const struct gauges *g, const struct shard *s)
+{
+    static const struct metric left_out = {METRIC_GAUGE, "leat_metrics_partitions_left_out",
+                                           "Partitions without metrics of their own: too many.", NULL};
+    uint32_t room = METRICS_PARTITIONS_MAX / s->env->shard_count, left = 0;
+    const char *topic = NULL;
+    struct lane_counters sum = {0};
+    list_each (n, &s->lanes) {
+        const struct lane *l = container_of(n, struct lane, in_shard);
+        const char *name = partition_topic(l->partition);
+        if (topic != NULL && strcmp(topic, name) != 0) {
+            add_topic(g->samples, topic, &sum);
+            sum = (struct lane_counters){0};
+        }
+        topic = name;
+        add_counters(&sum, &l->count);
+        if (left == 0 && room > 0) {
+            room--;
+            add_partition(g->samples, l->partition);
+        } else {
+            left++;
+        }
+    }
+    if (topic != NULL) add_topic(g->samples, topic, &sum);
+    add_sum(g, &left_out, left);
+}
+
 enum status shard_metrics_sample(struct shard *s)
 {
     char number[16];
@@ -190,5 +261,6 @@ enum status shard_metrics_sample(struct shard *s)
         add_mover(&g, &t);
         add_checkpoint(&g, &t);
     }
+    if (s->broker->config->metrics_topics) add_lanes(&g, s);
     return samples_seal(s->samples);
 }

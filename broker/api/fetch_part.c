@@ -15,6 +15,8 @@ static void read_done(struct partition_read *op)
     struct fetch_read *f = container_of(op, struct fetch_read, op);
     for (uint32_t i = 0; op->status == STATUS_OK && i < op->slice_count; i++)
         f->pieces[i] = (struct piece){slice_data(op->slices[i]), op->slices[i].len};
+    struct lane *l = op->status == STATUS_OK ? shard_lane(f->part.at, f->id, f->number) : NULL;
+    if (l != NULL) l->count.bytes_out += op->bytes; /* NULL: closed while it was read */
     part_return(&f->part);
 }
 

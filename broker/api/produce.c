@@ -94,7 +94,7 @@ static struct batch_limits limits_of(const struct request *r, const struct topic
 }
 
 static enum status check_batch(struct request *r, const struct topic_settings *set, const struct records *records,
-                               struct produce_response_partition *a)
+                               struct produce_response_partition *a, uint32_t *ret_records)
 {
     struct batch_limits limits = limits_of(r, set);
     struct batch_info info;
@@ -110,6 +110,7 @@ static enum status check_batch(struct request *r, const struct topic_settings *s
         stamp(r, set, (void *)(uintptr_t)records->data, &info, a);
     else
         refuse_batch(r, a, s, &fault);
+    if (s == STATUS_OK) *ret_records = (uint32_t)info.record_count;
     return s;
 }
 
@@ -131,7 +132,8 @@ static bool append_partition(struct request *r, const struct produce_request_top
         return true;
     }
     const struct topic_settings *set = settings_of(&s->settings, t->configs);
-    if (check_batch(r, set, &q->records, a) != STATUS_OK) return true;
+    uint32_t count = 0;
+    if (check_batch(r, set, &q->records, a, &count) != STATUS_OK) return true;
     struct produce_part *part = request_zalloc(r, sizeof *part);
     if (part == NULL) return false;
     part->part.run = produce_part_run;
@@ -140,6 +142,7 @@ static bool append_partition(struct request *r, const struct produce_request_top
     part->answer = a;
     part->batch = q->records.data;
     part->len = (uint32_t)q->records.len;
+    part->records = count;
     part->id = image_topic_id(t);
     part->number = q->index;
     part->deadline = mono_add(s->env->now, (int64_t)p->q->timeout_ms * NS_PER_MS);

@@ -15,7 +15,7 @@ struct produce_part {
     struct request *request;                   /* home's */
     struct produce_response_partition *answer; /* home's; filled when the part is back */
     const void *batch;                         /* in the frame, borrowed */
-    uint32_t len;
+    uint32_t len, records;
     int32_t number;
     struct topic_id id;
     struct mono_ns deadline; /* for the repetitions */

@@ -173,6 +173,16 @@ def values_move(broker):
     assert moved('leat_stage_seconds_count', flow='commit', stage='sync') > 0
     assert total(after, 'leat_connections') == 0 and total(after, 'leat_ready') == 1
     assert total(after, 'leat_partitions') == 5 and total(after, 'leat_disk_fenced') == 0
+    assert moved('leat_topic_produce_records_total', topic='t') == 1000
+    assert moved('leat_topic_produce_bytes_total', topic='t') == moved('leat_produce_bytes_total')
+    assert moved('leat_topic_produce_batches_total', topic='t') == moved('leat_produce_batches_total')
+    assert moved('leat_topic_fetch_bytes_total', topic='t') >= moved('leat_produce_bytes_total')
+    assert total(after, 'leat_topic_produce_records_total', topic='large') == 0
+    where = {'topic': 't', 'partition': '0'}
+    assert total(after, 'leat_partition_log_end_offset', **where) == 1000 == total(after, 'leat_partition_high_watermark', **where)
+    assert total(after, 'leat_partition_log_start_offset', **where) == 0
+    assert total(after, 'leat_partition_size_bytes', **where) == moved('leat_produce_bytes_total')
+    assert total(after, 'leat_metrics_partitions_left_out') == 0
 
 
 def errors_are_counted(broker):
@@ -457,7 +467,7 @@ def ends_badly(broker):
 
 
 def addresses(program, broker):
-    """Taken or wrong ones are one sentence that names the key; none is none."""
+    """Taken or wrong ones are one sentence that names the key; none is none. Nothing per topic unless it is wanted."""
     with tempfile.TemporaryDirectory(prefix='leatd-') as d:
         def run(listener):
             p = subprocess.run([program, '-o', 'listeners=PLAINTEXT://127.0.0.1:0', '-o', f'log.dirs={d}/data', '-o',
@@ -473,6 +483,8 @@ def addresses(program, broker):
             assert code == 2 and text.startswith(f'leatd: leat.http.listener={wrong}: expected host:port'), (code, text)
     with Leatd(program, 'leat.http.listener=none') as silent:
         assert silent.http_port == 0
+    with Leatd(program, 'leat.topics=t:1') as plain:
+        assert 'leat_topic_' not in scrape(plain) and 'leat_partition_' not in scrape(plain)
 
 
 def main():
@@ -480,7 +492,8 @@ def main():
     if shutil.which('kcat') is None or text_string_to_metric_families is None:
         print('skipped: no kcat, or no python3-prometheus-client')
         sys.exit(77)
-    with Leatd(program, 'leat.topics=t:4,large:1', 'leat.shards=2', 'message.max.bytes=2097152') as broker:
+    with Leatd(program, 'leat.topics=t:4,large:1', 'leat.shards=2', 'message.max.bytes=2097152',
+               'leat.metrics.topics=true') as broker:
         cases = [pages, values_move, errors_are_counted, process_values, buckets, garbage, at_once, thousand_requests,
                  slow_readers, slow_peers, idle, produce_is_not_delayed]
         for case in cases:
