@@ -94,7 +94,7 @@ struct topic_ref { /* by name, or, with a null name, by id */
     struct str name;
     struct uuid id;
 };
-/* On success *ret_topic is the topic that goes. */
+/* On success *ret_topic is the topic that goes. One that goes by this list already is unknown. */
 enum status controller_delete_topic(const struct controller *c, const struct topic_ref *t, struct record_list *records,
                                     struct rule_error *ret_error, const struct image_topic **ret_topic) MUST_CHECK;
 

@@ -31,6 +31,8 @@ bool rule_config_value(const struct controller *c, enum config_resource type, st
     if (value.len > CONFIG_VALUE_BYTES_MAX)
         return rule_fail(ret_error, RULE_INVALID_CONFIG, "%.*s: a value has at most %d bytes", PRINTABLE(key),
                          CONFIG_VALUE_BYTES_MAX);
+    if (memchr(value.data, '\0', (size_t)value.len) != NULL || memchr(key.data, '\0', (size_t)key.len) != NULL)
+        return rule_fail(ret_error, RULE_INVALID_CONFIG, "%.*s: a zero byte has no place in a setting", PRINTABLE(key));
     if (!c->rules->check(c->rules, type, key, value, why)) return rule_fail(ret_error, RULE_INVALID_CONFIG, "%s", why);
     return true;
 }
@@ -51,15 +53,39 @@ static const struct image_configs *configs_of(const struct controller *c, enum c
     return t != NULL ? t->configs : NULL;
 }
 
-static bool resource_there(const struct controller *c, enum config_resource type, struct str name,
-                           struct rule_error *ret_error)
+/* Empty: the default of all brokers. */
+static bool broker_there(const struct controller *c, struct str name, struct rule_error *e)
 {
-    if (name.len < 0 || name.len > CONFIG_KEY_BYTES_MAX)
-        return rule_fail(ret_error, RULE_INVALID_REQUEST, "a resource's name has at most %d bytes",
-                         CONFIG_KEY_BYTES_MAX);
-    if (type != RESOURCE_TOPIC) return true;
-    if (name.len > 0 && image_topic_by_name(c->image, name) != NULL) return true;
-    return rule_fail(ret_error, RULE_UNKNOWN_TOPIC_OR_PARTITION, "The topic '%.*s' does not exist.", PRINTABLE(name));
+    int64_t id = 0;
+    for (int32_t i = 0; i < name.len; i++) {
+        if (name.data[i] < '0' || name.data[i] > '9' || i == 10)
+            return rule_fail(e, RULE_INVALID_REQUEST, "Invalid broker name %.*s", PRINTABLE(name));
+        id = id * 10 + (name.data[i] - '0');
+    }
+    bool written_so = name.len <= 1 || name.data[0] != '0';
+    if (id > INT32_MAX || !written_so)
+        return rule_fail(e, RULE_INVALID_REQUEST, "Invalid broker name %.*s", PRINTABLE(name));
+    if (name.len == 0 || image_brokers_find(image_brokers(c->image), (int32_t)id) != NULL) return true;
+    return rule_fail(e, RULE_BROKER_ID_NOT_REGISTERED, "No node with id %lld found.", (long long)id);
+}
+
+static bool resource_there(const struct controller *c, enum config_resource type, struct str name, struct rule_error *e)
+{
+    if (name.len < 0 || name.len > SHORT_TEXT_MAX ||
+        (name.len > 0 && memchr(name.data, '\0', (size_t)name.len) != NULL))
+        return rule_fail(e, RULE_INVALID_REQUEST, "a resource's name has at most %d bytes, none of them zero",
+                         SHORT_TEXT_MAX);
+    switch (type) {
+    case RESOURCE_BROKER: return broker_there(c, name, e);
+    case RESOURCE_TOPIC:
+        if (name.len > 0 && image_topic_by_name(c->image, name) != NULL) return true;
+        return rule_fail(e, RULE_UNKNOWN_TOPIC_OR_PARTITION, "The topic '%.*s' does not exist.", PRINTABLE(name));
+    case RESOURCE_CLIENT_METRICS:
+        return name.len > 0 || rule_fail(e, RULE_INVALID_REQUEST, "Default client metrics resources are not allowed.");
+    case RESOURCE_GROUP:
+        return name.len > 0 || rule_fail(e, RULE_INVALID_REQUEST, "Default group resources are not allowed.");
+    default: return rule_fail(e, RULE_INVALID_REQUEST, "Unsupported resource type %d", (int)type);
+    }
 }
 
 static int by_text(const void *a, const void *b)

@@ -264,28 +264,30 @@ static enum status create_one(const struct controller *c, const struct topic_wis
     return s;
 }
 
-static bool too_many(const struct controller *c, const struct topic_wish *wishes, uint32_t count)
+/* More partitions than Kafka takes at once, or more records than a batch holds; NULL: neither. */
+static const char *too_many(const struct controller *c, const struct topic_wish *wishes, uint32_t count,
+                            const struct record_list *records)
 {
-    uint64_t n = 0;
+    uint64_t n = 0, all = (uint64_t)records->count + count;
     for (uint32_t i = 0; i < count; i++) {
         int32_t partitions = wishes[i].partitions == -1 ? c->default_partitions : MAX(wishes[i].partitions, 0);
         n += wishes[i].assignment_count > 0 ? wishes[i].assignment_count : (uint32_t)partitions;
+        all += wishes[i].config_count;
     }
-    return n > TOPIC_PARTITIONS_PER_CALL;
+    if (n > TOPIC_PARTITIONS_PER_CALL) return "Excessively large number of partitions per request.";
+    return n + all > RECORDS_MAX ? "Unable to perform excessively large batch operation." : NULL;
 }
 
 enum status controller_create_topics(const struct controller *c, const struct topic_wish *wishes, uint32_t count,
                                      bool validate_only, struct record_list *records, struct topic_answer *ret_answers)
 {
     uint32_t before = records->count;
-    bool refused = too_many(c, wishes, count);
+    const char *refused = too_many(c, wishes, count, records);
     for (uint32_t i = 0; i < count; i++) {
         ret_answers[i] = (struct topic_answer){.partitions = -1, .replication_factor = -1};
-        if (refused)
-            (void)rule_fail(&ret_answers[i].error, RULE_POLICY_VIOLATION,
-                            "Excessively large number of partitions per request.");
+        if (refused != NULL) (void)rule_fail(&ret_answers[i].error, RULE_POLICY_VIOLATION, "%s", refused);
     }
-    enum status s = refused ? STATUS_OK : refuse_twins(wishes, count, records->arena, ret_answers);
+    enum status s = refused != NULL ? STATUS_OK : refuse_twins(wishes, count, records->arena, ret_answers);
     for (uint32_t i = 0; s == STATUS_OK && i < count; i++) {
         uint32_t mark = records->count;
         if (ret_answers[i].error.code != RULE_OK) continue;
@@ -307,6 +309,9 @@ enum status controller_delete_topic(const struct controller *c, const struct top
         found = image_topic_by_name(c->image, t->name);
     else if (t->name.len < 0)
         found = image_topic_by_id(c->image, t->id);
+    for (uint32_t i = 0; found != NULL && i < records->count; i++) /* another wish of this batch has it already */
+        if (records->records[i].type == RECORD_REMOVE_TOPIC && uuid_equal(records->records[i].topic.id, found->id))
+            found = NULL;
     if (found == NULL) {
         if (t->name.len >= 0)
             (void)rule_fail(ret_error, RULE_UNKNOWN_TOPIC_OR_PARTITION,
@@ -351,6 +356,13 @@ static enum status grow(const struct controller *c, const struct image_topic *t,
     if (w->assignment_count == 0) return place(c, l, t->id, have, w->count - have, (int16_t)factor, e);
     for (uint32_t i = 0; s == STATUS_OK && i < w->assignment_count; i++) {
         if (!assignment_sound(c, w->assignments[i], e)) return STATUS_OK;
+        if (w->assignments[i].count != factor) {
+            (void)rule_fail(e, RULE_INVALID_REPLICA_ASSIGNMENT,
+                            "The manual partition assignment includes a partition with %u replica(s), but this is not "
+                            "consistent with previous partitions, which have %u replica(s).",
+                            w->assignments[i].count, factor);
+            return STATUS_OK;
+        }
         s = add_partition(c, l, t->id, have + (int32_t)i, w->assignments[i]);
     }
     return s;
