@@ -153,87 +153,87 @@ static void a_topic_is_made_with_defaults_and_settings(void)
     end();
 }
 
-static void wishes_that_are_refused(void)
-{
-    static const int32_t zero[] = {0}, one[] = {1}, both[] = {0, 1}, twice[] = {1, 1}, unknown[] = {0, 9}, dead[] = {2};
+static const int32_t on_zero[] = {0}, on_one[] = {1}, on_both[] = {0, 1}, on_twice[] = {1, 1}, on_unknown[] = {0, 9},
+                     on_dead[] = {2};
 #define LIST(v)                                                                                                        \
     {                                                                                                                  \
         (v), COUNT_OF(v)                                                                                               \
     }
-    const struct replica_assignment good[] = {{0, LIST(zero)}}, gap[] = {{1, LIST(zero)}},
-                                    doubled[] = {{0, LIST(zero)}, {0, LIST(one)}},
-                                    uneven[] = {{0, LIST(zero)}, {1, LIST(both)}}, same[] = {{0, LIST(twice)}},
-                                    stranger[] = {{0, LIST(unknown)}}, empty[] = {{0, {NULL, 0}}},
-                                    fenced[] = {{0, LIST(dead)}};
-    const struct config_entry bad_key[] = {{STR("x"), STR("1")}}, bad_value[] = {{STR("retention.ms"), STR("bad")}},
-                              null_value[] = {{STR("retention.ms"), STR_NULL}},
-                              zero_byte[] = {{STR("retention.ms"), {"a\0b", 3}}};
-    const struct {
-        struct topic_wish w;
-        int code;
-        const char *text;
-    } cases[] = {
-        {{STR("taken"), 1, 1}, RULE_TOPIC_ALREADY_EXISTS, "Topic 'taken' already exists."},
-        {{STR("a.b"), 1, 1}, RULE_INVALID_TOPIC, "Topic 'a.b' collides with existing topic: a_b"},
-        {{STR("a b"), 1, 1},
-         RULE_INVALID_TOPIC,
-         "Topic name is invalid: it contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"},
-        {{STR("t"), 0, 1}, RULE_INVALID_PARTITIONS, "Number of partitions was set to an invalid non-positive value."},
-        {{STR("t"), -2, 1}, RULE_INVALID_PARTITIONS, "Number of partitions was set to an invalid non-positive value."},
-        {{STR("t"), 1, 0},
-         RULE_INVALID_REPLICATION_FACTOR,
-         "Replication factor was set to an invalid non-positive value."},
-        {{STR("t"), 1, 4},
-         RULE_INVALID_REPLICATION_FACTOR,
-         "Unable to replicate the partition 4 time(s): The target replication factor of 4 cannot be reached because "
-         "only 3 broker(s) are registered."},
-        {{STR("t"), 10001, 1}, RULE_POLICY_VIOLATION, "Excessively large number of partitions per request."},
-        {{STR("t"), 1, -1, good, NULL, 1, 0},
-         RULE_INVALID_REQUEST,
-         "A manual partition assignment was specified, but numPartitions was not set to -1."},
-        {{STR("t"), -1, 1, good, NULL, 1, 0},
-         RULE_INVALID_REQUEST,
-         "A manual partition assignment was specified, but replicationFactor was not set to -1."},
-        {{STR("t"), -1, -1, gap, NULL, 1, 0},
-         RULE_INVALID_REPLICA_ASSIGNMENT,
-         "partitions should be a consecutive 0-based integer sequence"},
-        {{STR("t"), -1, -1, doubled, NULL, 2, 0},
-         RULE_INVALID_REPLICA_ASSIGNMENT,
-         "Found multiple manual partition assignments for partition 0"},
-        {{STR("t"), -1, -1, uneven, NULL, 2, 0},
-         RULE_INVALID_REPLICA_ASSIGNMENT,
-         "The manual partition assignment includes a partition with 2 replica(s), but this is not consistent with "
-         "previous partitions, which have 1 replica(s)."},
-        {{STR("t"), -1, -1, same, NULL, 1, 0},
-         RULE_INVALID_REPLICA_ASSIGNMENT,
-         "The manual partition assignment includes the broker 1 more than once."},
-        {{STR("t"), -1, -1, stranger, NULL, 1, 0},
-         RULE_INVALID_REPLICA_ASSIGNMENT,
-         "The manual partition assignment includes broker 9, but no such broker is registered."},
-        {{STR("t"), -1, -1, empty, NULL, 1, 0},
-         RULE_INVALID_REPLICA_ASSIGNMENT,
-         "The manual partition assignment includes an empty replica list."},
-        {{STR("t"), -1, -1, fenced, NULL, 1, 0},
-         RULE_INVALID_REPLICA_ASSIGNMENT,
-         "All brokers specified in the manual partition assignment are fenced or in controlled shutdown."},
-        {{STR("t"), 1, 1, NULL, bad_key, 0, 1}, RULE_INVALID_CONFIG, "Unknown topic config name: x"},
-        {{STR("t"), 1, 1, NULL, bad_value, 0, 1}, RULE_INVALID_CONFIG, "Invalid value bad"},
-        {{STR("t"), 1, 1, NULL, null_value, 0, 1},
-         RULE_INVALID_CONFIG,
-         "Null value not supported for topic configs: retention.ms"},
-        {{STR("t"), 1, 1, NULL, zero_byte, 0, 1},
-         RULE_INVALID_CONFIG,
-         "retention.ms: a zero byte has no place in a setting"},
-    };
+static const struct replica_assignment good[] = {{0, LIST(on_zero)}}, gap[] = {{1, LIST(on_zero)}},
+                                       doubled[] = {{0, LIST(on_zero)}, {0, LIST(on_one)}},
+                                       uneven[] = {{0, LIST(on_zero)}, {1, LIST(on_both)}},
+                                       same[] = {{0, LIST(on_twice)}}, stranger[] = {{0, LIST(on_unknown)}},
+                                       empty[] = {{0, {NULL, 0}}}, on_fenced[] = {{0, LIST(on_dead)}};
+static const struct config_entry bad_key[] = {{STR("x"), STR("1")}}, bad_value[] = {{STR("retention.ms"), STR("bad")}},
+                                 null_value[] = {{STR("retention.ms"), STR_NULL}},
+                                 zero_byte[] = {{STR("retention.ms"), {"a\0b", 3}}};
+static const struct {
+    struct topic_wish w;
+    int code;
+    const char *text;
+} refused[] = {
+    {{STR("taken"), 1, 1}, RULE_TOPIC_ALREADY_EXISTS, "Topic 'taken' already exists."},
+    {{STR("a.b"), 1, 1}, RULE_INVALID_TOPIC, "Topic 'a.b' collides with existing topic: a_b"},
+    {{STR("a b"), 1, 1},
+     RULE_INVALID_TOPIC,
+     "Topic name is invalid: it contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"},
+    {{STR("t"), 0, 1}, RULE_INVALID_PARTITIONS, "Number of partitions was set to an invalid non-positive value."},
+    {{STR("t"), -2, 1}, RULE_INVALID_PARTITIONS, "Number of partitions was set to an invalid non-positive value."},
+    {{STR("t"), 1, 0}, RULE_INVALID_REPLICATION_FACTOR, "Replication factor was set to an invalid non-positive value."},
+    {{STR("t"), 1, 4},
+     RULE_INVALID_REPLICATION_FACTOR,
+     "Unable to replicate the partition 4 time(s): The target replication factor of 4 cannot be reached because "
+     "only 3 broker(s) are registered."},
+    {{STR("t"), 10001, 1}, RULE_POLICY_VIOLATION, "Excessively large number of partitions per request."},
+    {{STR("t"), 1, -1, good, NULL, 1, 0},
+     RULE_INVALID_REQUEST,
+     "A manual partition assignment was specified, but numPartitions was not set to -1."},
+    {{STR("t"), -1, 1, good, NULL, 1, 0},
+     RULE_INVALID_REQUEST,
+     "A manual partition assignment was specified, but replicationFactor was not set to -1."},
+    {{STR("t"), -1, -1, gap, NULL, 1, 0},
+     RULE_INVALID_REPLICA_ASSIGNMENT,
+     "partitions should be a consecutive 0-based integer sequence"},
+    {{STR("t"), -1, -1, doubled, NULL, 2, 0},
+     RULE_INVALID_REPLICA_ASSIGNMENT,
+     "Found multiple manual partition assignments for partition 0"},
+    {{STR("t"), -1, -1, uneven, NULL, 2, 0},
+     RULE_INVALID_REPLICA_ASSIGNMENT,
+     "The manual partition assignment includes a partition with 2 replica(s), but this is not consistent with "
+     "previous partitions, which have 1 replica(s)."},
+    {{STR("t"), -1, -1, same, NULL, 1, 0},
+     RULE_INVALID_REPLICA_ASSIGNMENT,
+     "The manual partition assignment includes the broker 1 more than once."},
+    {{STR("t"), -1, -1, stranger, NULL, 1, 0},
+     RULE_INVALID_REPLICA_ASSIGNMENT,
+     "The manual partition assignment includes broker 9, but no such broker is registered."},
+    {{STR("t"), -1, -1, empty, NULL, 1, 0},
+     RULE_INVALID_REPLICA_ASSIGNMENT,
+     "The manual partition assignment includes an empty replica list."},
+    {{STR("t"), -1, -1, on_fenced, NULL, 1, 0},
+     RULE_INVALID_REPLICA_ASSIGNMENT,
+     "All brokers specified in the manual partition assignment are fenced or in controlled shutdown."},
+    {{STR("t"), 1, 1, NULL, bad_key, 0, 1}, RULE_INVALID_CONFIG, "Unknown topic config name: x"},
+    {{STR("t"), 1, 1, NULL, bad_value, 0, 1}, RULE_INVALID_CONFIG, "Invalid value bad"},
+    {{STR("t"), 1, 1, NULL, null_value, 0, 1},
+     RULE_INVALID_CONFIG,
+     "Null value not supported for topic configs: retention.ms"},
+    {{STR("t"), 1, 1, NULL, zero_byte, 0, 1},
+     RULE_INVALID_CONFIG,
+     "retention.ms: a zero byte has no place in a setting"},
+};
+
+static void wishes_that_are_refused(void)
+{
     begin(2);
     add_broker(2, NULL, true);
     ASSERT_EQ(create((struct topic_wish){.name = STR("taken"), .partitions = 1, .replication_factor = 1}).error.code,
               0);
     ASSERT_EQ(create((struct topic_wish){.name = STR("a_b"), .partitions = 1, .replication_factor = 1}).error.code, 0);
     apply();
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        struct topic_answer a = create(cases[i].w);
-        expect(&a.error, cases[i].code, cases[i].text);
+    for (size_t i = 0; i < COUNT_OF(refused); i++) {
+        struct topic_answer a = create(refused[i].w);
+        expect(&a.error, refused[i].code, refused[i].text);
         ASSERT_EQ(list.count, 0);
     }
     end();
