@@ -178,15 +178,15 @@ static void apply(struct metalog *m)
     }
 }
 
-/* How many entries up to index stay for followers. */
+/* How many entries up to index stay: for followers, and those whose own write is still under way (the state may be
+ * ahead of the own disk): the engine counts on them. */
 static uint32_t trailing(const struct metalog *m, uint64_t index)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, stored = quorum_stored(m->quorum);
     uint32_t count = 0;
-    if (quorum_solo(m->quorum)) return 0;
     for (uint64_t i = index; i >= m->entries.first; i--) {
         bytes += entry_log_at(&m->entries, i)->size + sizeof(struct log_entry);
-        if (bytes > m->config.trailing_bytes) break;
+        if (i <= stored && (quorum_solo(m->quorum) || bytes > m->config.trailing_bytes)) break;
         count++;
     }
     return count;

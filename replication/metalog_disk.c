@@ -254,15 +254,13 @@ static int disk_group_written(struct task *t)
     return sync_file(m, m->disk.segment_file, DISK_GROUP_SYNCED);
 }
 
-/* The written entries that the log still has: a later leader may have replaced some. What a snapshot has dropped
- * meanwhile counts as well. */
+/* The written entries that the log still has: a later leader may have replaced some. (What is not stored is never
+ * dropped: metalog.c, trailing.) */
 static void tell_persisted(struct metalog *m, const struct disk_op *op)
 {
     uint64_t index = 0;
-    for (uint32_t i = 0; i < op->count; i++) {
-        if (op->base + i >= m->entries.first && entry_log_at(&m->entries, op->base + i) != op->entries[i]) break;
+    for (uint32_t i = 0; i < op->count && entry_log_at(&m->entries, op->base + i) == op->entries[i]; i++)
         index = op->base + i;
-    }
     m->count.entries += op->count;
     m->count.entry_bytes += op->bytes - (uint64_t)op->count * ENTRY_OVERHEAD;
     if (index > 0) metalog_stepped(m, quorum_persisted(m->quorum, metalog_now_ms(m), index));

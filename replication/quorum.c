@@ -12,6 +12,7 @@
  *   voters       entry 1 and nothing else: a log or peer with other bytes there is refused before the library, which
  *                reads them unchecked
  *   persisted    only an index beyond the last one told, and none while a snapshot is being installed
+ *   stored       a snapshot that is ahead of the own disk drops no entry whose write is under way
  *   install      refused while one is under way: it would leak
  *   commit       told only when it rises: a follower's falls when a message that ends below it says that more is agreed
  *   old terms    answered here: the library sends bytes of its stack
@@ -308,6 +309,7 @@ enum status quorum_snapshot_taken(struct quorum *q, uint64_t now_ms, uint64_t in
     const struct log_entry *n = entry_log_at(q->config.log, index);
     if (q->dead != STATUS_OK) return q->dead;
     CHECK(n != NULL && !q->raft.snapshot.installing && index > q->raft.trail.snapshot.index);
+    CHECK(index - trailing <= q->raft.last_stored);
     e.snapshot.metadata.term = n->term;
     if (!quorum_our_configuration(q, &e.snapshot.metadata.configuration)) return quorum_die(q, RAFT_NOMEM);
     return quorum_step_act(q, now_ms, &e);
@@ -406,6 +408,11 @@ int32_t quorum_leader(const struct quorum *q)
     if (quorum_state(q) == QUORUM_LEADER) return q->config.self;
     raft_leader((struct raft *)(uintptr_t)&q->raft, &id, &address);
     return quorum_node_of(id);
+}
+
+uint64_t quorum_stored(const struct quorum *q)
+{
+    return q->raft.last_stored;
 }
 
 bool quorum_installing(const struct quorum *q)

@@ -108,7 +108,7 @@ enum status quorum_start(struct quorum *q, uint64_t now_ms, const struct quorum_
 enum status quorum_receive(struct quorum *q, uint64_t now_ms, const struct quorum_message *m) MUST_CHECK;
 /* Entries up to index are on the disk as they stand in the log now. */
 enum status quorum_persisted(struct quorum *q, uint64_t now_ms, uint64_t index) MUST_CHECK;
-/* A snapshot of our own is on the disk; the log keeps `trailing` entries up to it. */
+/* A snapshot of our own is on the disk; the log keeps `trailing` entries up to it, what is not stored among them. */
 enum status quorum_snapshot_taken(struct quorum *q, uint64_t now_ms, uint64_t index, uint32_t trailing) MUST_CHECK;
 enum status quorum_installed(struct quorum *q, uint64_t now_ms, uint64_t index, uint64_t term) MUST_CHECK;
 enum status quorum_timeout(struct quorum *q, uint64_t now_ms) MUST_CHECK;
@@ -120,6 +120,7 @@ enum status quorum_transfer(struct quorum *q, uint64_t now_ms, int32_t to) MUST_
 uint64_t quorum_deadline_ms(const struct quorum *q); /* when quorum_timeout is due */
 uint64_t quorum_term(const struct quorum *q);
 enum quorum_state quorum_state(const struct quorum *q);
-int32_t quorum_leader(const struct quorum *q); /* -1: not known */
+int32_t quorum_leader(const struct quorum *q);  /* -1: not known */
+uint64_t quorum_stored(const struct quorum *q); /* own entries up to here are durable */
 bool quorum_installing(const struct quorum *q);
 bool quorum_solo(const struct quorum *q); /* one voter */

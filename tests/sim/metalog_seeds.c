@@ -166,6 +166,7 @@ static uint64_t one(uint64_t seed, uint32_t nodes, int64_t seconds)
     static struct metalog_world w;
     struct sim_machine_config machine = {.names = seed % 2 == 0 ? SIM_WEAK_POSIX : SIM_EXT4_ORDERED,
                                          .dsync_cheaper = seed % 3 == 0,
+                                         .sync_ns = seed % 4 == 1 ? 15 * NS_PER_MS : 0, /* slow disks */
                                          .linger_ns = seed % 5 == 0 ? 100 * NS_PER_MS : 0};
     mworld_init(&w, seed, nodes, &machine);
     w.loss_ppm = seed % 4 == 0 ? 0 : 3000;
