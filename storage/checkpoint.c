@@ -85,7 +85,10 @@ static void tell(struct list *waiters, enum status status)
 static void snapshot_partition(struct table_writer *w, struct partition *p)
 {
     uint64_t carry_end = table_carry_end(p);
-    table_record(&w->chunk, p);
+    bool whole = w->base || !p->recorded;
+    table_record(&w->chunk, p, whole ? PRODUCERS_WHOLE : producer_state_best(&p->producers));
+    producer_state_recorded(&p->producers); /* given up, the next chunk is a base */
+    p->recorded = true;
     w->header.records++;
     p->carried_pos = carry_end;
     refs_release_below(p, carry_end);

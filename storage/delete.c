@@ -129,7 +129,7 @@ static int delete_tail(struct task *t)
         store_le64(head, STATE_MAGIC);
         store_le32(head + 8, TABLE_VERSION);
     }
-    table_record(&d->state, d->p);
+    table_record(&d->state, d->p, PRODUCERS_WHOLE);
     size_t pad_bytes = align_up(d->state.len, BLOCK_BYTES) - d->state.len;
     uint8_t *pad = out_take(&d->state, pad_bytes);
     if (pad == NULL) return wait_for(d, AGAIN_NS, DELETE_TAIL);

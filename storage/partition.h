@@ -87,6 +87,7 @@ struct partition {
     uint32_t readers;    /* reads in flight */
     bool dir_ready;      /* directory checked in this run (rule A6) */
     bool held;           /* its directory is not ours: it waits until deletions are replayed everywhere */
+    bool recorded;       /* the table has a record of it: the next one may be of changes */
     bool truncating;     /* appends wait: refused as BUSY */
     bool deleting;
     struct list truncations; /* waiting for the move in flight */

@@ -32,6 +32,7 @@ void producer_state_deinit(struct producer_state *s)
     if (s->p == NULL) return;
     s->p->pending_count = 0;
     drop_ring(s);
+    producers_removed_clear(s);
     producer_table_deinit(&s->p->table, s->mem);
     mem_free(s->mem, MEM_LOG, s->p, sizeof *s->p);
     s->p = NULL;
@@ -40,6 +41,14 @@ void producer_state_deinit(struct producer_state *s)
 uint32_t producer_state_count(const struct producer_state *s)
 {
     return s->p == NULL ? 0 : s->p->committed_count;
+}
+
+void producers_removed_clear(struct producer_state *s)
+{
+    struct producers *p = s->p;
+    mem_free(s->mem, MEM_LOG, p->removed, p->removed_capacity * sizeof *p->removed);
+    p->removed = NULL;
+    p->removed_count = p->removed_capacity = 0;
 }
 
 /* --- batches --- */
@@ -138,10 +147,17 @@ static enum status reserve_ring(struct producer_state *s)
     return STATUS_OK;
 }
 
+struct producers *producers_of(struct producer_state *s)
+{
+    if (s->p != NULL) return s->p;
+    s->p = mem_zalloc(s->mem, MEM_LOG, sizeof *s->p);
+    if (s->p != NULL) s->p->oldest_ms = INT64_MAX;
+    return s->p;
+}
+
 enum status producer_state_reserve(struct producer_state *s)
 {
-    if (s->p == NULL) s->p = mem_zalloc(s->mem, MEM_LOG, sizeof *s->p);
-    if (s->p == NULL) return STATUS_NO_MEMORY;
+    if (producers_of(s) == NULL) return STATUS_NO_MEMORY;
     if (s->p->spare == NULL) s->p->spare = producer_create(s->mem, true);
     if (s->p->spare == NULL || !producer_table_reserve(&s->p->table, s->mem)) return STATUS_NO_MEMORY;
     return reserve_ring(s);
@@ -170,8 +186,12 @@ static struct producer *producer_for_append(struct producer_state *s, int64_t id
     struct producer *old = slot->producer;
     if (old->window) return old;
     struct producer *x = take(s, true);
-    *x = (struct producer){
-        .epoch = old->epoch, .count = old->count, .window = true, .pending = old->pending, .newest = old->newest};
+    *x = (struct producer){.epoch = old->epoch,
+                           .count = old->count,
+                           .window = true,
+                           .pending = old->pending,
+                           .changed = old->changed,
+                           .newest = old->newest};
     memcpy(x->kept, old->kept, old->count * sizeof x->kept[0]);
     producer_destroy(s->mem, old);
     slot->producer = x;
@@ -205,7 +225,7 @@ void producer_state_append(struct producer_state *s, const struct producer_batch
     CHECK_SLOW(p->pending_count > 64 || p->table.count > 64 || (producer_state_check_invariants(s), true));
 }
 
-/* --- commit, truncate, expire --- */
+/* --- commit, truncate --- */
 
 static void fold(struct producers *p, const struct pending *n)
 {
@@ -222,6 +242,8 @@ static void fold(struct producers *p, const struct pending *n)
     CHECK(x->count == 0 || x->window);
     x->kept[x->count++] = n->batch;
     p->kept_count += x->count;
+    p->oldest_ms = MIN(p->oldest_ms, n->batch.max_timestamp_ms);
+    producer_table_change(&p->table, place);
 }
 
 void producer_state_commit(struct producer_state *s, int64_t high_watermark)
@@ -264,16 +286,66 @@ void producer_state_truncate(struct producer_state *s, int64_t end)
     if (p->pending_count == 0) drop_ring(s);
 }
 
+/* --- expiry --- */
+
 static bool lives(const struct producer *x, int64_t before_ms)
 {
     return x->pending || x->kept[x->count - 1].max_timestamp_ms >= before_ms;
 }
 
-void producer_state_remove_expired(struct producer_state *s, int64_t before_ms)
+/* A walk over all, but only where the oldest one may be due. */
+bool producer_state_expires(struct producer_state *s, int64_t before_ms)
 {
     struct producers *p = s->p;
-    if (p == NULL) return;
-    producer_table_filter(&p->table, s->mem, lives, before_ms);
+    bool any = false;
+    if (p == NULL || p->oldest_ms >= before_ms) return false;
+    p->oldest_ms = INT64_MAX;
+    for (uint32_t c = 0; c < p->table.chunk_count; c++) {
+        for (uint32_t i = 0; i < p->table.chunks[c].count; i++) {
+            const struct producer *x = p->table.chunks[c].slots[i].producer;
+            any |= !lives(x, before_ms);
+            if (x->count > 0) p->oldest_ms = MIN(p->oldest_ms, x->kept[x->count - 1].max_timestamp_ms);
+        }
+    }
+    return any;
+}
+
+/* No memory for the note, or too many: then the next record has all. */
+static void note_removed(struct producer_state *s, int64_t id)
+{
+    struct producers *p = s->p;
+    if (p->whole) return;
+    if (p->removed_count == p->removed_capacity) {
+        uint32_t capacity = MAX(16u, 2 * p->removed_capacity);
+        int64_t *ids = NULL;
+        if (capacity <= PRODUCERS_REMOVED_MAX)
+            ids = mem_realloc(s->mem, MEM_LOG, p->removed, p->removed_capacity * sizeof *ids, capacity * sizeof *ids);
+        if (ids == NULL) {
+            p->whole = true;
+            producers_removed_clear(s);
+            return;
+        }
+        p->removed = ids;
+        p->removed_capacity = capacity;
+    }
+    p->removed[p->removed_count++] = id;
+}
+
+struct expiry {
+    struct producer_state *state;
+    int64_t before_ms;
+};
+
+static bool keep_living(void *arg, const struct producer_slot *slot)
+{
+    const struct expiry *e = arg;
+    if (lives(slot->producer, e->before_ms)) return true;
+    note_removed(e->state, slot->id);
+    return false;
+}
+
+static void count_again(struct producers *p)
+{
     p->committed_count = 0;
     p->kept_count = 0;
     for (uint32_t c = 0; c < p->table.chunk_count; c++) {
@@ -283,8 +355,17 @@ void producer_state_remove_expired(struct producer_state *s, int64_t before_ms)
             p->kept_count += count;
         }
     }
-    CHECK_SLOW(p->table.count > 64 || (producer_state_check_invariants(s), true));
 }
+
+void producer_state_remove_expired(struct producer_state *s, int64_t before_ms)
+{
+    if (s->p == NULL) return;
+    producer_table_filter(&s->p->table, s->mem, keep_living, &(struct expiry){s, before_ms});
+    count_again(s->p);
+    CHECK_SLOW(s->p->table.count > 64 || (producer_state_check_invariants(s), true));
+}
+
+/* --- invariants --- */
 
 static void check_producer(const struct producers *p, const struct producer *x)
 {
@@ -302,6 +383,7 @@ void producer_state_check_invariants(const struct producer_state *s)
     if (p == NULL) return;
     uint64_t kept = 0, committed = 0;
     CHECK(p->pending_count <= p->capacity && (p->capacity == 0) == (p->ring == NULL));
+    CHECK(p->removed_count <= p->removed_capacity && (!p->whole || p->removed_count == 0));
     producer_table_check(&p->table);
     for (uint32_t c = 0; c < p->table.chunk_count; c++) {
         for (uint32_t i = 0; i < p->table.chunks[c].count; i++) {
@@ -309,6 +391,7 @@ void producer_state_check_invariants(const struct producer_state *s)
             check_producer(p, x);
             kept += x->count;
             committed += x->count > 0;
+            if (x->count > 0) CHECK(x->kept[x->count - 1].max_timestamp_ms >= p->oldest_ms);
         }
     }
     CHECK(kept == p->kept_count && committed == p->committed_count);

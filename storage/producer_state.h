@@ -18,10 +18,13 @@
  * Memory (class MEM_LOG): one pointer for a partition without producers; 48 to 64 bytes for a producer with one batch,
  * 144 to 160 for one with more (10^6 of them: 160 MB); 40 for a pending batch, given back when none is left.
  *
- * Encoding, little-endian: u32 producers, u32 pending, then per producer (ascending id) i64 id, i16 epoch, u16 batches,
- * u32 zero, batches x {i32 first, i32 last sequence, i64 base, i64 last offset, i64 timestamp}; then pending x {i64 id,
- * i16 epoch, u16 zero, i32 first sequence, i32 last - base offset + 1, u32 zero, i64 base, i64 last offset,
- * i64 timestamp}. First and last sequence of a batch without: -1. */
+ * Two encodings for the checkpoint table (rule A11). `whole` has all; `changes` has what differs from the state of the
+ * record before: producers whose committed part changed, ids of those that expired, and the pending batches, which
+ * replace the old ones. Little-endian: u32 producers, u32 pending, u32 removed (whole: 0), u32 zero; then per removed
+ * one i64 id, ascending; per producer (ascending id) i64 id, i16 epoch, u16 batches, u32 zero, batches x {i32 first,
+ * i32 last sequence, i64 base, i64 last offset, i64 timestamp}; then pending x {i64 id, i16 epoch, u16 zero, i32 first
+ * sequence, i32 last - base offset + 1, u32 zero, i64 base, i64 last offset, i64 timestamp}. First and last sequence of
+ * a batch without: -1. */
 #pragma once
 #include "base/mem.h"
 #include "storage/types.h"
@@ -59,12 +62,21 @@ void producer_state_append(struct producer_state *s, const struct producer_batch
 void producer_state_commit(struct producer_state *s, int64_t high_watermark);
 /* The log ends at `end` now: pending batches that reach there are gone. Never below what was committed. */
 void producer_state_truncate(struct producer_state *s, int64_t end);
-/* Producers whose newest batch is older than before_ms, and that have none pending, are forgotten. before_ms must come
- * from the log's content, so that all replicas forget the same. */
+/* Producers whose newest batch is older than before_ms, and that have none pending, are forgotten. When, is an event of
+ * its own that a replay must repeat at the same watermark (ENTRY_EXPIRE): else it would know producers that the log's
+ * reader before the crash did not. */
 void producer_state_remove_expired(struct producer_state *s, int64_t before_ms);
+bool producer_state_expires(struct producer_state *s, int64_t before_ms); /* would it forget any? */
 
-size_t producer_state_encoded_size(const struct producer_state *s);
-void producer_state_encode(const struct producer_state *s, uint8_t *out);
-/* Into an empty state. DAMAGED: bytes that encode never makes; NO_MEMORY. Stays empty on failure. */
+enum producer_encoding { PRODUCERS_WHOLE, PRODUCERS_CHANGES };
+/* CHANGES, or WHOLE where the changes since the last record are not known any more. */
+enum producer_encoding producer_state_best(const struct producer_state *s);
+size_t producer_state_encoded_size(const struct producer_state *s, enum producer_encoding how);
+void producer_state_encode(const struct producer_state *s, enum producer_encoding how, uint8_t *out);
+/* The state is in a record now: changes count from here. */
+void producer_state_recorded(struct producer_state *s);
+/* WHOLE: into an empty state. DAMAGED: bytes that encode never makes; NO_MEMORY. Stays empty on failure. */
 enum status producer_state_decode(struct producer_state *s, const uint8_t *in, size_t bytes) MUST_CHECK;
+/* CHANGES: onto the state of the record before. DAMAGED, NO_MEMORY: the state is of no use any more, only to deinit. */
+enum status producer_state_apply(struct producer_state *s, const uint8_t *in, size_t bytes) MUST_CHECK;
 uint32_t producer_state_count(const struct producer_state *s); /* producers in the committed part */

@@ -22,7 +22,17 @@ struct producers {
     uint32_t committed_count; /* producers with batches in the committed part */
     uint64_t kept_count;      /* their batches */
     int64_t committed;        /* end of the newest folded batch: nothing below is ever cut */
+    int64_t oldest_ms;        /* no producer's newest committed batch is older */
+    /* since the last record: ids that left the committed part, ascending in runs; more than fit: all is written next */
+    int64_t *removed;
+    uint32_t removed_count, removed_capacity;
+    bool whole;
 };
+
+#define PRODUCERS_REMOVED_MAX (1u << 16)
+
+struct producers *producers_of(struct producer_state *s); /* made when there are none; NULL: no memory */
+void producers_removed_clear(struct producer_state *s);
 
 static_assert(sizeof(struct pending) == 40, "memory per pending batch, as promised");
 

@@ -61,6 +61,7 @@ void producer_table_check(const struct producer_table *t)
         CHECK(t->chunk_count == 1 || (k->count > 0 && k->capacity == CHUNK_SLOTS));
         CHECK(k->count == 0 || k->first_id == k->slots[0].id);
         for (uint32_t i = 1; i < k->count; i++) CHECK(k->slots[i - 1].id < k->slots[i].id);
+        for (uint32_t i = 0; i < k->count; i++) CHECK(k->changed || !k->slots[i].producer->changed);
         if (c > 0) CHECK(k[-1].slots[k[-1].count - 1].id < k->first_id);
         count += k->count;
     }
@@ -150,10 +151,11 @@ static void split(struct producer_table *t, struct producer_place *place)
     uint32_t keep = above_all ? CHUNK_SLOTS : CHUNK_SLOTS / 2;
     struct producer_chunk *k = &t->chunks[place->chunk];
     memmove(k + 2, k + 1, (t->chunk_count - place->chunk - 1) * sizeof *k);
-    k[1] = (struct producer_chunk){.slots = t->spare, .count = CHUNK_SLOTS - keep, .capacity = CHUNK_SLOTS};
+    k[1] = (struct producer_chunk){
+        .slots = t->spare, .count = (uint16_t)(CHUNK_SLOTS - keep), .capacity = CHUNK_SLOTS, .changed = k->changed};
     memcpy(k[1].slots, k->slots + keep, k[1].count * sizeof *k->slots);
     if (k[1].count > 0) k[1].first_id = k[1].slots[0].id;
-    k->count = keep;
+    k->count = (uint16_t)keep;
     t->spare = NULL;
     t->chunk_count++;
     if (above_all || place->slot > keep) {
@@ -172,8 +174,25 @@ void producer_table_insert(struct producer_table *t, struct producer_place place
     memmove(k->slots + place.slot + 1, k->slots + place.slot, (k->count - place.slot) * sizeof *k->slots);
     k->slots[place.slot] = (struct producer_slot){.id = id, .producer = p};
     k->first_id = k->slots[0].id;
+    k->changed |= p->changed;
     k->count++;
     t->count++;
+}
+
+void producer_table_change(struct producer_table *t, struct producer_place place)
+{
+    producer_table_at(t, place)->producer->changed = true;
+    t->chunks[place.chunk].changed = true;
+}
+
+void producer_table_unchange(struct producer_table *t)
+{
+    for (uint32_t c = 0; c < t->chunk_count; c++) {
+        struct producer_chunk *k = &t->chunks[c];
+        if (!k->changed) continue;
+        for (uint32_t i = 0; i < k->count; i++) k->slots[i].producer->changed = false;
+        k->changed = false;
+    }
 }
 
 void producer_table_remove(struct producer_table *t, struct mem *mem, struct producer_place place)
@@ -192,12 +211,12 @@ void producer_table_remove(struct producer_table *t, struct mem *mem, struct pro
     memmove(k, k + 1, (t->chunk_count - place.chunk) * sizeof *k);
 }
 
-static void filter_chunk(struct producer_chunk *k, struct mem *mem, bool (*keep)(const struct producer *p, int64_t arg),
-                         int64_t arg)
+static void filter_chunk(struct producer_chunk *k, struct mem *mem,
+                         bool (*keep)(void *arg, const struct producer_slot *slot), void *arg)
 {
-    uint32_t n = 0;
+    uint16_t n = 0;
     for (uint32_t i = 0; i < k->count; i++) {
-        if (keep(k->slots[i].producer, arg))
+        if (keep(arg, &k->slots[i]))
             k->slots[n++] = k->slots[i];
         else
             producer_destroy(mem, k->slots[i].producer);
@@ -207,7 +226,7 @@ static void filter_chunk(struct producer_chunk *k, struct mem *mem, bool (*keep)
 }
 
 void producer_table_filter(struct producer_table *t, struct mem *mem,
-                           bool (*keep)(const struct producer *p, int64_t arg), int64_t arg)
+                           bool (*keep)(void *arg, const struct producer_slot *slot), void *arg)
 {
     uint32_t out = 0;
     t->count = 0;
@@ -218,7 +237,8 @@ void producer_table_filter(struct producer_table *t, struct mem *mem,
         struct producer_chunk *last = out > 0 ? &t->chunks[out - 1] : NULL;
         if (last != NULL && last->count + k.count <= CHUNK_MERGE_SLOTS) { /* also when k has become empty */
             memcpy(last->slots + last->count, k.slots, k.count * sizeof *k.slots);
-            last->count += k.count;
+            last->count = (uint16_t)(last->count + k.count);
+            last->changed |= k.changed;
             k.count = 0;
         }
         if (k.count == 0)

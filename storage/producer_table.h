@@ -22,6 +22,7 @@ struct producer {
     uint8_t count;            /* committed batches, of `epoch`, oldest first */
     bool window : 1;          /* has room for PRODUCER_WINDOW batches, else for one */
     bool pending : 1;         /* has pending batches; newest is the number of the last one */
+    bool changed : 1;         /* its committed part is not in the table's last record; its chunk says so too */
     uint32_t newest;          /* producer_state.c counts pending batches, modulo 2^32 */
     struct kept_batch kept[]; /* 1 or PRODUCER_WINDOW */
 };
@@ -34,7 +35,9 @@ struct producer_slot {
 struct producer_chunk {
     int64_t first_id; /* slots[0].id */
     struct producer_slot *slots;
-    uint32_t count, capacity;
+    uint32_t capacity;
+    uint16_t count;
+    bool changed; /* some producer in it may be */
 };
 
 struct producer_table {
@@ -61,6 +64,8 @@ struct producer_slot *producer_table_at(const struct producer_table *t, struct p
 /* At the place that find gave, after reserve; the table owns the producer now. */
 void producer_table_insert(struct producer_table *t, struct producer_place place, int64_t id, struct producer *p);
 void producer_table_remove(struct producer_table *t, struct mem *mem, struct producer_place place);
+void producer_table_change(struct producer_table *t, struct producer_place place); /* it has changed */
+void producer_table_unchange(struct producer_table *t);                            /* all are recorded */
 /* Keeps those for which keep() is true, destroys the others, closes gaps. */
 void producer_table_filter(struct producer_table *t, struct mem *mem,
-                           bool (*keep)(const struct producer *p, int64_t arg), int64_t arg);
+                           bool (*keep)(void *arg, const struct producer_slot *slot), void *arg);

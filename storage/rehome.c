@@ -408,7 +408,7 @@ static int rh_send(struct task *t)
     for (uint32_t i = 0; i < h->claim_count; i++) {
         struct claim *c = &h->claims[i];
         if (c->verdict != MOVES) continue;
-        table_record(&c->record, c->p);
+        table_record(&c->record, c->p, PRODUCERS_WHOLE);
         if (c->record.failed) return fail(h, STATUS_NO_MEMORY, "leat.memory.bytes is too small to re-home partitions");
     }
     for (uint32_t i = 0; i < h->claim_count; i++)

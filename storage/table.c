@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Encoding and decoding of the checkpoint table. Record body:
  *
- *     0 u8[16] topic id        16 i32 partition           20 u32 flags (1: dropped)
+ *     0 u8[16] topic id        16 i32 partition           20 u32 flags (1: dropped, 2: producers are changes)
  *    24 u64 home number        (a dropped record ends here)
  *    32 u64 creation           40 i64 log start           48 i64 log end           56 i64 high watermark
  *    64 i64 replicated up to   72 i32 leader epoch
@@ -26,6 +26,7 @@
 #define BODY_FIXED_BYTES 176u
 #define SEGMENT_BYTES    32u
 #define FLAG_DROPPED     1u
+#define FLAG_CHANGES     2u
 #define OUT_FIRST_BYTES  4096u
 
 /* --- chunk header --- */
@@ -132,13 +133,14 @@ static uint32_t fragment_bytes(const struct partition *p, uint64_t carry_end)
     return (uint32_t)(r->pos + r->len - p->moved_pos);
 }
 
-static void record_fixed(uint8_t *b, const struct partition *p, uint64_t carry_end)
+static void record_fixed(uint8_t *b, const struct partition *p, uint64_t carry_end, enum producer_encoding producers)
 {
     uint32_t next = carry_end < p->end_pos ? refs_find_pos(p, carry_end) : p->ref_count;
     const struct ref *r = next < p->ref_count ? ref_at(p, next) : NULL;
     memset(b, 0, BODY_FIXED_BYTES);
     memcpy(b, p->id.b, sizeof p->id.b);
     store_le32(b + 16, (uint32_t)p->number);
+    store_le32(b + 20, producers == PRODUCERS_CHANGES ? FLAG_CHANGES : 0);
     store_le64(b + 24, p->home);
     store_le64(b + 32, p->creation);
     store_le64(b + 40, (uint64_t)p->log_start);
@@ -159,7 +161,7 @@ static void record_fixed(uint8_t *b, const struct partition *p, uint64_t carry_e
     store_le32(b + 144, p->segment_count);
     store_le32(b + 148, (uint32_t)(carry_end - p->moved_pos));
     store_le32(b + 152, (uint32_t)epoch_map_encoded_size(&p->epochs));
-    store_le32(b + 156, (uint32_t)producer_state_encoded_size(&p->producers));
+    store_le32(b + 156, (uint32_t)producer_state_encoded_size(&p->producers, producers));
     store_le32(b + 160, (uint32_t)index_encoded_size(&p->index));
     store_le64(b + 168, r == NULL ? carry_end : r->pos);
 }
@@ -170,7 +172,7 @@ static size_t record_tail_bytes(const uint8_t *b)
            load_le32(b + 156) + load_le32(b + 160);
 }
 
-static void record_tail(uint8_t *at, const uint8_t *b, const struct partition *p)
+static void record_tail(uint8_t *at, const uint8_t *b, const struct partition *p, enum producer_encoding producers)
 {
     memcpy(at, p->topic, load_le16(b + 116));
     at += load_le16(b + 116);
@@ -184,7 +186,7 @@ static void record_tail(uint8_t *at, const uint8_t *b, const struct partition *p
     at += load_le32(b + 148);
     epoch_map_encode(&p->epochs, at);
     at += load_le32(b + 152);
-    producer_state_encode(&p->producers, at);
+    producer_state_encode(&p->producers, producers, at);
     at += load_le32(b + 156);
     index_encode(&p->index, at);
 }
@@ -195,15 +197,15 @@ static void record_head(uint8_t *head, size_t body_bytes)
     store_le32(head + 4, crc32c(0, head + RECORD_HEAD_BYTES, body_bytes));
 }
 
-void table_record(struct out *o, const struct partition *p)
+void table_record(struct out *o, const struct partition *p, enum producer_encoding producers)
 {
     uint8_t fixed[BODY_FIXED_BYTES];
-    record_fixed(fixed, p, table_carry_end(p));
+    record_fixed(fixed, p, table_carry_end(p), producers);
     size_t body_bytes = BODY_FIXED_BYTES + record_tail_bytes(fixed);
     uint8_t *head = out_take(o, RECORD_HEAD_BYTES + body_bytes);
     if (head == NULL) return;
     memcpy(head + RECORD_HEAD_BYTES, fixed, BODY_FIXED_BYTES);
-    record_tail(head + RECORD_HEAD_BYTES + BODY_FIXED_BYTES, fixed, p);
+    record_tail(head + RECORD_HEAD_BYTES + BODY_FIXED_BYTES, fixed, p, producers);
     record_head(head, body_bytes);
 }
 
@@ -230,6 +232,7 @@ enum status table_record_decode(const uint8_t *payload, size_t bytes, size_t *po
     memcpy(ret_record->id.b, b, sizeof ret_record->id.b);
     ret_record->number = (int32_t)load_le32(b + 16);
     ret_record->drop = (load_le32(b + 20) & FLAG_DROPPED) != 0;
+    ret_record->changes = (load_le32(b + 20) & FLAG_CHANGES) != 0;
     ret_record->home = load_le64(b + 24);
     ret_record->body = b;
     ret_record->body_bytes = body_bytes;
@@ -334,7 +337,10 @@ enum status table_record_load(const struct record *rec, struct partition *p, str
     at += carried;
     if (status == STATUS_OK) status = epoch_map_decode(&p->epochs, at, load_le32(b + 152));
     at += load_le32(b + 152);
-    if (status == STATUS_OK) status = producer_state_decode(&p->producers, at, load_le32(b + 156));
+    if (status == STATUS_OK && rec->changes)
+        status = producer_state_apply(&p->producers, at, load_le32(b + 156));
+    else if (status == STATUS_OK)
+        status = producer_state_decode(&p->producers, at, load_le32(b + 156));
     at += load_le32(b + 156);
     if (status == STATUS_OK) status = index_decode(&p->index, at, load_le32(b + 160));
     if (status != STATUS_OK) return status;

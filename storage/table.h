@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Bytes of the checkpoint table: a base chunk (all partitions) and delta chunks (those touched since), appended to one
- * of two files in turn (generation % 2). Pure. Format version 2, little-endian; docs/formats/checkpoint.md.
+ * of two files in turn (generation % 2). Pure. Format version 3, little-endian; docs/formats/checkpoint.md.
  *
  *   chunk header (128 bytes; a chunk starts on a 4 KiB boundary)      record
  *     0 u64 magic "LEATTABL"    8 u32 version   12 u32 header CRC       0 u32 body bytes   4 u32 CRC of the body
@@ -17,7 +17,7 @@
 #include "storage/partition.h"
 
 #define TABLE_MAGIC        0x4c4241545441454cull /* "LEATTABL" */
-#define TABLE_VERSION      2u
+#define TABLE_VERSION      3u
 #define CHUNK_HEADER_BYTES 128u
 #define RECORD_HEAD_BYTES  8u
 
@@ -46,13 +46,13 @@ uint8_t *out_take(struct out *o, size_t bytes); /* NULL when failed */
 
 /* How far a record carries the log's bytes: [moved_pos, end), so that the ring need not hold them. */
 uint64_t table_carry_end(const struct partition *p);
-/* The state of p as it is now. */
-void table_record(struct out *o, const struct partition *p);
+/* The state of p as it is now. Of its producers all, or what changed since its last record in this file. */
+void table_record(struct out *o, const struct partition *p, enum producer_encoding producers);
 /* p is not in this journal any more (deleted or re-homed with that home number). */
 void table_record_drop(struct out *o, struct topic_id id, int32_t number, uint64_t home);
 
-struct record { /* decoded head of a record; what follows is in body */
-    bool drop;
+struct record {         /* decoded head of a record; what follows is in body */
+    bool drop, changes; /* changes: of producers only those that differ from the partition's record before */
     struct topic_id id;
     int32_t number;
     uint64_t home;
@@ -65,5 +65,6 @@ struct record { /* decoded head of a record; what follows is in body */
 enum status table_record_decode(const uint8_t *payload, size_t bytes, size_t *pos,
                                 struct record *ret_record) MUST_CHECK;
 /* Fills a fresh partition of that id from the record: state as of the table, refs for what it carries, end_pos at
- * the end of the carried bytes; ret_resume says where the replay of its bytes goes on. */
+ * the end of the carried bytes; ret_resume says where the replay of its bytes goes on. Where rec->changes is set
+ * p->producers is the state of the record before. */
 enum status table_record_load(const struct record *r, struct partition *p, struct resume *ret_resume) MUST_CHECK;

@@ -70,13 +70,24 @@ static enum status load_record(struct recovery *r, const struct record *rec)
 {
     struct store *s = r->store;
     struct partition *old = partition_map_find(s->map, rec->id, rec->number);
+    struct producer_state producers;
+    producer_state_init(&producers, s->env->mem);
     if (old != NULL) {
+        if (rec->changes) { /* onto what the record before knew */
+            producers = old->producers;
+            producer_state_init(&old->producers, s->env->mem);
+        }
         partition_map_remove(s->map, old);
         partition_free(old);
     }
     if (rec->drop) return STATUS_OK;
     struct partition *p = partition_new(s, rec->topic, rec->id, rec->number);
-    if (p == NULL) return STATUS_NO_MEMORY;
+    if (p == NULL) {
+        producer_state_deinit(&producers);
+        return STATUS_NO_MEMORY;
+    }
+    p->producers = producers;
+    p->recorded = true;
     enum status status = table_record_load(rec, p, &p->resume);
     if (status == STATUS_OK) status = partition_map_add(s->map, p);
     if (status != STATUS_OK) {

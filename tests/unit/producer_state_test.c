@@ -248,8 +248,9 @@ static void memory_is_as_promised(void)
     }
     ASSERT(mem_used(mem, MEM_LOG) < 10000 * 160);
     producer_state_remove_expired(&state, INT64_MAX);
+    producer_state_recorded(&state); /* till then their ids are kept */
     ASSERT(mem_used(mem, MEM_LOG) < 10000);
-    ASSERT_EQ(producer_state_encoded_size(&state), 8);
+    ASSERT_EQ(producer_state_encoded_size(&state, PRODUCERS_WHOLE), 16);
     end();
 }
 
@@ -427,14 +428,14 @@ static void model_expire(struct prng *r)
 /* The state goes on as what its bytes give. */
 static void round_trip(void)
 {
-    size_t n = producer_state_encoded_size(&state);
+    size_t n = producer_state_encoded_size(&state, PRODUCERS_WHOLE);
     uint8_t *bytes = malloc(n), *again = malloc(n);
     struct producer_state copy;
-    producer_state_encode(&state, bytes);
+    producer_state_encode(&state, PRODUCERS_WHOLE, bytes);
     producer_state_init(&copy, mem);
     ASSERT_EQ(producer_state_decode(&copy, bytes, n), STATUS_OK);
-    ASSERT_EQ(producer_state_encoded_size(&copy), n);
-    producer_state_encode(&copy, again);
+    ASSERT_EQ(producer_state_encoded_size(&copy, PRODUCERS_WHOLE), n);
+    producer_state_encode(&copy, PRODUCERS_WHOLE, again);
     ASSERT(memcmp(bytes, again, n) == 0);
     producer_state_deinit(&state);
     state = copy;
@@ -470,8 +471,142 @@ static void random_lives_match_the_model(void)
     for (uint64_t seed = 1; seed <= 120; seed++) random_life(seed);
 }
 
+/* --- records of a checkpoint table --- */
+
+static struct producer_state shadow; /* what a start would know: whole, then changes */
+static unsigned changes_written;
+static size_t changes_bytes, whole_bytes;
+
+static void expect_equal(const struct producer_state *a, const struct producer_state *b)
+{
+    size_t n = producer_state_encoded_size(a, PRODUCERS_WHOLE);
+    uint8_t *one = malloc(n), *two = malloc(n);
+    ASSERT_EQ(producer_state_encoded_size(b, PRODUCERS_WHOLE), n);
+    producer_state_encode(a, PRODUCERS_WHOLE, one);
+    producer_state_encode(b, PRODUCERS_WHOLE, two);
+    ASSERT(memcmp(one, two, n) == 0);
+    free(one);
+    free(two);
+}
+
+static void record(bool whole)
+{
+    enum producer_encoding how = whole ? PRODUCERS_WHOLE : producer_state_best(&state);
+    size_t n = producer_state_encoded_size(&state, how);
+    uint8_t *bytes = malloc(n);
+    producer_state_encode(&state, how, bytes);
+    if (how == PRODUCERS_WHOLE) producer_state_deinit(&shadow);
+    changes_written += how == PRODUCERS_CHANGES;
+    changes_bytes += how == PRODUCERS_CHANGES ? n : 0;
+    whole_bytes += how == PRODUCERS_CHANGES ? producer_state_encoded_size(&state, PRODUCERS_WHOLE) : 0;
+    enum status status =
+        how == PRODUCERS_WHOLE ? producer_state_decode(&shadow, bytes, n) : producer_state_apply(&shadow, bytes, n);
+    ASSERT_EQ(status, STATUS_OK);
+    producer_state_recorded(&state);
+    producer_state_check_invariants(&shadow);
+    expect_equal(&state, &shadow);
+    free(bytes);
+}
+
+/* Rule A11: a base and what changed since add up to the state, whatever happens between two records. */
+static void a11_changes_add_up(void)
+{
+    for (uint64_t seed = 1; seed <= 150; seed++) {
+        struct prng r;
+        prng_seed(&r, seed, 7);
+        begin();
+        producer_state_init(&shadow, mem);
+        memset(&model, 0, sizeof model);
+        for (int step = 0; step < 300 && model.count < MODEL_MAX; step++) {
+            uint64_t what = prng_below(&r, 40);
+            if (what < 22)
+                model_append(&r);
+            else if (what < 29)
+                model_commit(&r);
+            else if (what < 31)
+                model_truncate(&r);
+            else if (what < 33)
+                model_expire(&r);
+            else
+                record(what == 33);
+        }
+        model_compare(&r);
+        record(false);
+        producer_state_deinit(&shadow);
+        end();
+    }
+    ASSERT(changes_written > 3000);
+    ASSERT(changes_bytes < whole_bytes * 3 / 4);
+}
+
+/* Many producers, few of them active: a record costs what the active ones do. Expired ones are told by their ids, and
+ * where they are too many, or memory for the note is short, all is written. */
+static void a11_a_record_costs_what_changed(void)
+{
+    begin();
+    producer_state_init(&shadow, mem);
+    for (int64_t id = 0; id < 200000; id++) append(id, 0, 0, 1);
+    producer_state_commit(&state, log_end);
+    record(true);
+    for (int64_t id = 5; id < 200000; id += 20000) append(id, 0, 1, 1);
+    producer_state_commit(&state, log_end);
+    ASSERT_EQ(producer_state_encoded_size(&state, PRODUCERS_CHANGES), 16 + 10 * (16 + 2 * 32));
+    record(false);
+    producer_state_remove_expired(&state, 1000 + 1000);
+    ASSERT_EQ(producer_state_encoded_size(&state, PRODUCERS_CHANGES), 16 + 999 * 8); /* 5 had a second batch */
+    record(false);
+    producer_state_remove_expired(&state, 1000 + 100000);
+    ASSERT_EQ(producer_state_best(&state), PRODUCERS_WHOLE);
+    record(false);
+    mem_fail_nth(mem, 1);
+    producer_state_remove_expired(&state, 1000 + 100100);
+    mem_fail_nth(mem, 0);
+    ASSERT_EQ(producer_state_best(&state), PRODUCERS_WHOLE);
+    record(false);
+    ASSERT_EQ(producer_state_best(&state), PRODUCERS_CHANGES);
+    producer_state_deinit(&shadow);
+    end();
+}
+
+/* Expiry merges the chunks of the table: what has changed in one of them stays changed. */
+static void a11_changes_survive_a_merge(void)
+{
+    begin();
+    producer_state_init(&shadow, mem);
+    for (int64_t id = 399; id >= 0; id--) append(id, 0, 0, 1);
+    producer_state_commit(&state, log_end);
+    record(true);
+    append(330, 0, 1, 1); /* the lowest ids are the youngest of the others, and unchanged */
+    producer_state_commit(&state, log_end);
+    producer_state_remove_expired(&state, 1000 + 390);
+    ASSERT_EQ(producer_state_count(&state), 11);
+    record(false);
+    producer_state_deinit(&shadow);
+    end();
+}
+
+static void expiry_looks_only_where_it_may_find(void)
+{
+    begin();
+    ASSERT(!producer_state_expires(&state, INT64_MAX));
+    append(1, 0, 0, 1);                                 /* at 1000 */
+    append(2, 0, 0, 1);                                 /* at 1001 */
+    ASSERT(!producer_state_expires(&state, INT64_MAX)); /* pending */
+    producer_state_commit(&state, log_end);
+    ASSERT(!producer_state_expires(&state, 1000));
+    ASSERT(producer_state_expires(&state, 1001));
+    producer_state_remove_expired(&state, 1001);
+    ASSERT_EQ(producer_state_count(&state), 1);
+    ASSERT(!producer_state_expires(&state, 1001));
+    append(1, 0, 0, 1);
+    producer_state_commit(&state, log_end);
+    ASSERT(producer_state_expires(&state, 1002));
+    end();
+}
+
 /* --- bytes --- */
-#define SAMPLE_BYTES (8 + 2 * 16 + 3 * 32 + 2 * 48)
+#define HEAD         16
+#define SAMPLE_BYTES (HEAD + 2 * 16 + 3 * 32 + 2 * 48)
 
 static void sample(uint8_t bytes[SAMPLE_BYTES])
 {
@@ -481,8 +616,8 @@ static void sample(uint8_t bytes[SAMPLE_BYTES])
     producer_state_commit(&state, log_end);
     append(3, 2, 16, 2);
     append(5, 1, 0, 1);
-    ASSERT_EQ(producer_state_encoded_size(&state), SAMPLE_BYTES);
-    producer_state_encode(&state, bytes);
+    ASSERT_EQ(producer_state_encoded_size(&state, PRODUCERS_WHOLE), SAMPLE_BYTES);
+    producer_state_encode(&state, PRODUCERS_WHOLE, bytes);
 }
 
 static enum status decode_status(const uint8_t *bytes, size_t n)
@@ -510,21 +645,23 @@ static void decode_refuses_what_encode_never_makes(void)
         {"one producer less", 0, 1},
         {"one pending more", 4, 3},
         {"many", 3, 0x80},
-        {"negative id", 8 + 7, 0x80},
-        {"ids not ascending", 8, 8},
-        {"negative epoch", 8 + 9, 0x80},
-        {"no batch", 8 + 10, 0},
-        {"six batches", 8 + 10, 6},
-        {"reserved", 8 + 12, 1},
-        {"last sequence", 24 + 4, 15},
-        {"negative offset", 24 + 15, 0x80},
-        {"offsets overlap", 24 + 32 + 8, 4},
-        {"marker not first", 24 + 32 + 3, 0xff},
-        {"last below base", 24 + 16, 0xff},
-        {"pending below committed", 8 + 32 + 96 + 24, 5},
-        {"pending reserved", 8 + 32 + 96 + 10, 1},
-        {"pending count", 8 + 32 + 96 + 16, 1},
-        {"pending epoch", 8 + 32 + 96 + 9, 0x80},
+        {"removed in a whole state", 8, 1},
+        {"reserved in the head", 12, 1},
+        {"negative id", HEAD + 7, 0x80},
+        {"ids not ascending", HEAD, 8},
+        {"negative epoch", HEAD + 9, 0x80},
+        {"no batch", HEAD + 10, 0},
+        {"six batches", HEAD + 10, 6},
+        {"reserved", HEAD + 12, 1},
+        {"last sequence", HEAD + 16 + 4, 15},
+        {"negative offset", HEAD + 16 + 15, 0x80},
+        {"offsets overlap", HEAD + 16 + 32 + 8, 4},
+        {"marker not first", HEAD + 16 + 32 + 3, 0xff},
+        {"last below base", HEAD + 16 + 16, 0xff},
+        {"pending below committed", HEAD + 32 + 96 + 24, 5},
+        {"pending reserved", HEAD + 32 + 96 + 10, 1},
+        {"pending count", HEAD + 32 + 96 + 16, 1},
+        {"pending epoch", HEAD + 32 + 96 + 9, 0x80},
     };
     uint8_t good[SAMPLE_BYTES], bad[SAMPLE_BYTES + 1] = {0};
     begin();
@@ -541,11 +678,11 @@ static void decode_refuses_what_encode_never_makes(void)
         ASSERT_EQ(decode_status(bad, sizeof good), STATUS_DAMAGED);
     }
     memcpy(bad, good, sizeof good); /* the second batch of producer 3 at the last offset of the first */
-    bad[24 + 32 + 8] = bad[24 + 32 + 16] = 4;
+    bad[HEAD + 16 + 32 + 8] = bad[HEAD + 16 + 32 + 16] = 4;
     ASSERT_EQ(decode_status(bad, sizeof good), STATUS_DAMAGED);
     memcpy(bad, good, sizeof good); /* the first pending batch at 5..6, below the committed end 7 */
-    bad[136 + 24] = 5;
-    bad[136 + 32] = 6;
+    bad[HEAD + 128 + 24] = 5;
+    bad[HEAD + 128 + 32] = 6;
     ASSERT_EQ(decode_status(bad, sizeof good), STATUS_DAMAGED);
     for (uint64_t n = 1; n < 9; n++) {
         mem_fail_nth(mem, n);
@@ -557,6 +694,46 @@ static void decode_refuses_what_encode_never_makes(void)
     end();
 }
 
+static enum status apply_status(const uint8_t *bytes, size_t n)
+{
+    uint8_t sound[SAMPLE_BYTES], *exact = malloc(n + (n == 0));
+    struct producer_state copy;
+    memcpy(exact, bytes, n);
+    producer_state_init(&copy, mem);
+    producer_state_encode(&state, PRODUCERS_WHOLE, sound);
+    ASSERT_EQ(producer_state_decode(&copy, sound, sizeof sound), STATUS_OK);
+    enum status status = producer_state_apply(&copy, exact, n);
+    producer_state_check_invariants(&copy);
+    producer_state_deinit(&copy);
+    free(exact);
+    return status;
+}
+
+static void apply_refuses_nonsense(void)
+{
+    uint8_t whole[SAMPLE_BYTES], bytes[HEAD + 16 + 48] = {0};
+    begin();
+    sample(whole);
+    ASSERT_EQ(apply_status(whole, sizeof whole), STATUS_OK); /* all as changes */
+    for (size_t n = 0; n < sizeof whole; n++) ASSERT_EQ(apply_status(whole, n), STATUS_DAMAGED);
+    ASSERT_EQ(apply_status(bytes, HEAD), STATUS_OK);
+    store_le32(bytes + 12, 1);
+    ASSERT_EQ(apply_status(bytes, HEAD), STATUS_DAMAGED);
+    store_le32(bytes + 12, 0);
+    store_le32(bytes + 8, 2); /* two removed: 3, and one that is not known */
+    store_le64(bytes + HEAD, 3);
+    store_le64(bytes + HEAD + 8, 4);
+    ASSERT_EQ(apply_status(bytes, HEAD + 16), STATUS_OK);
+    ASSERT_EQ(apply_status(bytes, HEAD + 15), STATUS_DAMAGED);
+    store_le64(bytes + HEAD + 8, 2);
+    ASSERT_EQ(apply_status(bytes, HEAD + 16), STATUS_DAMAGED); /* not ascending */
+    store_le64(bytes + HEAD, (uint64_t)-1);
+    ASSERT_EQ(apply_status(bytes, HEAD + 16), STATUS_DAMAGED);
+    store_le32(bytes + 8, UINT32_MAX);
+    ASSERT_EQ(apply_status(bytes, sizeof bytes), STATUS_DAMAGED);
+    end();
+}
+
 /* Same log, other ways to get there: the same bytes (rule I3). */
 static void i3_state_is_a_function_of_the_log(void)
 {
@@ -564,9 +741,9 @@ static void i3_state_is_a_function_of_the_log(void)
     begin();
     for (int32_t i = 0; i < 40; i++) append(i % 7, 0, i / 7, 1);
     producer_state_commit(&state, 30);
-    size_t n = producer_state_encoded_size(&state);
+    size_t n = producer_state_encoded_size(&state, PRODUCERS_WHOLE);
     ASSERT(n <= sizeof one);
-    producer_state_encode(&state, one);
+    producer_state_encode(&state, PRODUCERS_WHOLE, one);
     end();
     begin();
     for (int32_t i = 0; i < 20; i++) append(i % 7, 0, i / 7, 1);
@@ -578,8 +755,8 @@ static void i3_state_is_a_function_of_the_log(void)
         append(i % 7, 0, i / 7, 1);
         producer_state_commit(&state, MIN(30, i));
     }
-    ASSERT_EQ(producer_state_encoded_size(&state), n);
-    producer_state_encode(&state, two);
+    ASSERT_EQ(producer_state_encoded_size(&state, PRODUCERS_WHOLE), n);
+    producer_state_encode(&state, PRODUCERS_WHOLE, two);
     ASSERT(memcmp(one, two, n) == 0);
     end();
 }
@@ -595,6 +772,10 @@ TEST_MAIN("producer_state", {"I1: next sequence is last plus one", i1_next_seque
           {"D25: offsets reach to the end", offsets_reach_to_the_end_of_the_range},
           {"memory is as promised", memory_is_as_promised}, {"a million producers work", a_million_producers_work},
           {"no memory changes nothing", no_memory_changes_nothing},
-          {"random lives match the model", random_lives_match_the_model},
+          {"random lives match the model", random_lives_match_the_model}, {"A11: changes add up", a11_changes_add_up},
+          {"A11: a record costs what changed", a11_a_record_costs_what_changed},
+          {"A11: changes survive a merge", a11_changes_survive_a_merge},
+          {"expiry looks only where it may find", expiry_looks_only_where_it_may_find},
+          {"apply refuses nonsense", apply_refuses_nonsense},
           {"decode refuses what encode never makes", decode_refuses_what_encode_never_makes},
           {"I3: state is a function of the log", i3_state_is_a_function_of_the_log})

@@ -169,6 +169,22 @@ static void record_make(struct store *s, const uint8_t *batch, uint32_t len, str
     *ret_p = p;
 }
 
+/* Of two producers one has changed and one has expired since the last record. */
+static void record_changes(struct partition *p)
+{
+    struct out out;
+    struct producer_batch b = {.producer_id = 78, .record_count = 1, .base_offset = 41, .last_offset = 41};
+    b.max_timestamp_ms = 1700000000005;
+    ASSERT_EQ(producer_state_reserve(&p->producers), STATUS_OK);
+    producer_state_append(&p->producers, &b);
+    producer_state_commit(&p->producers, 42);
+    producer_state_remove_expired(&p->producers, 1700000000001);
+    out_init(&out, p->store->env->mem);
+    table_record(&out, p, producer_state_best(&p->producers));
+    compare("record_changes", out.data, out.len);
+    out_free(&out);
+}
+
 static void table(void)
 {
     static struct env env;
@@ -193,8 +209,10 @@ static void table(void)
     ASSERT_EQ(batch_builder_finish(&builder, &batch, &len), STATUS_OK);
     record_make(&store, batch, (uint32_t)len, &p);
     out_init(&out, mem);
-    table_record(&out, p);
+    table_record(&out, p, PRODUCERS_WHOLE);
     compare("record", out.data, out.len);
+    producer_state_recorded(&p->producers);
+    record_changes(p);
     partition_free(p);
     ASSERT_EQ(table_record_decode(out.data, out.len, &pos, &record), STATUS_OK);
     p = partition_new(&store, record.topic, record.id, record.number);
