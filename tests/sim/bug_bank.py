@@ -2,14 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bug bank: takes one rule at a time out of a copy of the tree and demands that the tests see it.
 
-usage: bug_bank.py [--seed S] [--seeds N] [NAME ...]
+usage: bug_bank.py [--search] [--shard K/N] [NAME ...]
 
-The copy is configured once; each patch of tests/sim/bugs is applied, seeds and stories are built and run (those of the
-metalog for metalog_*.patch, else those of the store), the patch is taken back. A patch that does not apply, does not build or is not found within N seeds fails the bank.
-The unchanged copy runs first: it must be green, or a red patch would prove nothing.
+Each patch of tests/sim/bugs begins with two lines: what it takes out, and `Found-by: PROGRAM ARGUMENTS`, a program of
+tests/sim that must turn red with it (a scenario by its name, or store_seeds with a range). The copy is configured once;
+each patch is applied, that program is built and run, the patch is taken back. A patch that does not apply, does not
+build or is not found fails the bank. Each command runs on the unchanged copy first: it must be green, or a red patch
+would prove nothing. --search: for a new patch, every scenario and then 200 seeds; prints what found it. --shard 1/2: every
+second patch.
 """
 import argparse
 import pathlib
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,8 +22,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TARGETS = ["tests/sim/store_seeds", "tests/sim/scenario_store_test"]
-METALOG = ["tests/sim/metalog_seeds", "tests/sim/metalog_story_test", "tests/sim/metalog_quorum_test"]
+SEARCH_SEEDS = ["store_seeds", "--seed", "20", "--seeds", "200"]
 
 
 def run(command, cwd, timeout):
@@ -30,17 +34,70 @@ def run(command, cwd, timeout):
         return -1, "hangs"
 
 
-def finder(build, first, seeds):
-    """Name and first line of what turns red, or None."""
-    code, out = run([str(build / TARGETS[1])], build, 120)
-    if code != 0:
-        lines = [line.strip() for line in out.splitlines() if "Test " in line or "CHECK" in line]
-        return "scenario: " + (lines[0] if lines else "exit %d" % code)
-    code, out = run([str(build / TARGETS[0]), "--seed", str(first), "--seeds", str(seeds)], build, 300)
-    if code != 0:
-        lines = [line for line in out.splitlines() if "BROKEN" in line or "CHECK" in line]
-        return "seeds: " + (lines[0] if lines else "exit %d" % code)
-    return None
+class Patch:
+    def __init__(self, path):
+        self.path, self.name = path, path.stem
+        head = path.read_text().split("\n--- ", 1)[0]
+        found = re.search(r"^Found-by: (.+)$", head, re.M)
+        self.command = shlex.split(found[1]) if found else None
+
+
+class Bank:
+    def __init__(self, temp):
+        self.tree, self.build = temp / "tree", temp / "build"
+        self.green = set()
+        shutil.copytree(ROOT, self.tree, ignore=shutil.ignore_patterns(".git", "build*"))
+        code, out = run(["meson", "setup", str(self.build), str(self.tree), "-Dcheck_slow=true", "--buildtype=plain",
+                         "-Doptimization=1"], temp, 300)
+        if code != 0:
+            sys.exit("bug bank: the tree cannot be configured:\n" + out[-2000:])
+        self.scenarios = sorted(p.stem for p in (self.tree / "tests/sim").glob("scenario_*_test.c"))
+
+    def make(self, command):
+        return run(["ninja", "-C", str(self.build), "tests/sim/" + command[0]], self.build, 900)
+
+    def red(self, command):
+        """The first telling line if that program fails."""
+        code, out = run([str(self.build / "tests/sim" / command[0])] + command[1:], self.build, 300)
+        if code == 0:
+            return None
+        told = [line.strip() for line in out.splitlines()
+                if re.search(r"Test .* had failures|CHECK failed|BROKEN|no start:", line)]
+        return told[0] if told else "exit %d" % code
+
+    def apply(self, patch, reverse):
+        return run(["patch", "-p1", "--no-backup-if-mismatch", "-i", str(patch.path)] + ["-R"] * reverse, self.tree, 60)
+
+    def require_green(self, command):
+        if tuple(command) in self.green:
+            return
+        code, out = self.make(command)
+        if code != 0:
+            sys.exit("bug bank: the tree does not build:\n" + out[-2000:])
+        red = self.red(command)
+        if red is not None:
+            sys.exit("bug bank: %s is red without any patch: %s" % (" ".join(command), red))
+        self.green.add(tuple(command))
+
+    def try_patch(self, patch, commands):
+        """None: not found; else what was seen."""
+        for command in commands:
+            self.require_green(command)
+        code, out = self.apply(patch, False)
+        if code != 0:
+            return "ERROR: does not apply: " + out
+        verdict = None
+        for command in commands:
+            code, out = self.make(command)
+            if code != 0:
+                verdict = "ERROR: does not build: " + out[-800:]
+                break
+            red = self.red(command)
+            if red is not None:
+                verdict = "%s: %s" % (shlex.join(command), red)
+                break
+        self.apply(patch, True)
+        return verdict
 
 
 def metalog_finder(build):
@@ -55,42 +112,27 @@ def metalog_finder(build):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=20)
-    parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--search", action="store_true")
+    parser.add_argument("--shard", default="1/1")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
-    patches = sorted((ROOT / "tests/sim/bugs").glob("*.patch"))
+    k, n = (int(x) for x in args.shard.split("/"))
+    patches = [Patch(p) for p in sorted((ROOT / "tests/sim/bugs").glob("*.patch"))]
     if args.names:
-        patches = [p for p in patches if p.stem in args.names]
+        patches = [p for p in patches if p.name in args.names]
+    patches = patches[k - 1::n]
     failed = 0
     with tempfile.TemporaryDirectory(prefix="bug-bank-") as temp:
-        tree, build = pathlib.Path(temp) / "tree", pathlib.Path(temp) / "build"
-        shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", "build*"))
-        code, out = run(["meson", "setup", str(build), str(tree), "-Dcheck_slow=true", "--buildtype=debugoptimized"],
-                        temp, 300)
-        if code == 0:
-            code, out = run(["ninja", "-C", str(build)] + TARGETS + METALOG, temp, 900)
-        if code != 0:
-            sys.exit("bug bank: the tree does not build:\n" + out[-2000:])
-        found = finder(build, args.seed, args.seeds) or metalog_finder(build)
-        if found is not None:
-            sys.exit("bug bank: red without any patch: " + found)
+        bank = Bank(pathlib.Path(temp))
+        everything = [[name] for name in bank.scenarios] + [SEARCH_SEEDS]
         for patch in patches:
             begun = time.monotonic()
-            metalog = patch.stem.startswith("metalog_")
-            code, out = run(["patch", "-p1", "--no-backup-if-mismatch", "-i", str(patch)], tree, 60)
-            verdict = "does not apply: " + out if code != 0 else None
-            if verdict is None:
-                code, out = run(["ninja", "-C", str(build)] + (METALOG if metalog else TARGETS), temp, 900)
-                verdict = "does not build: " + out[-500:] if code != 0 else None
-            if verdict is None:
-                verdict = metalog_finder(build) if metalog else finder(build, args.seed, args.seeds)
-                failed += verdict is None
+            if patch.command is None and not args.search:
+                verdict = "ERROR: no Found-by line"
             else:
-                failed += 1
-            print("%-44s %5.1f s  %s" % (patch.stem, time.monotonic() - begun, verdict or "NOT FOUND"), flush=True)
-            if verdict is None or not verdict.startswith("does not apply"):
-                run(["patch", "-R", "-p1", "--no-backup-if-mismatch", "-i", str(patch)], tree, 60)
+                verdict = bank.try_patch(patch, everything if args.search else [patch.command])
+            failed += verdict is None or verdict.startswith("ERROR")
+            print("%-48s %5.1f s  %s" % (patch.name, time.monotonic() - begun, verdict or "NOT FOUND"), flush=True)
     print("%d patches, %d not found" % (len(patches), failed))
     return 1 if failed or not patches else 0
 

@@ -4,6 +4,8 @@
 
 #include "base/bytes.h"
 #include "protocol/batch_record.h"
+#include "storage/checkpoint.h"
+#include "storage/store_impl.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -151,12 +153,39 @@ static void created(struct partition_create *op)
     c->answer = (struct answer){.done = true, .status = op->status};
 }
 
-struct partition *world_create(struct store_world *w, const char *topic, int32_t number)
+struct partition *world_create_as(struct store_world *w, const char *topic, struct topic_id id, int32_t number)
 {
     struct creation c = {.op.done = created};
-    partition_create(world_store(w, topic, number), topic, world_topic_id(topic), number, &c.op);
+    partition_create(w->stores[partition_shard(id, number, w->shards)], topic, id, number, &c.op);
     wait_for(w, &c.answer);
     return c.answer.status == STATUS_OK ? c.op.partition : NULL;
+}
+
+struct partition *world_create(struct store_world *w, const char *topic, int32_t number)
+{
+    return world_create_as(w, topic, world_topic_id(topic), number);
+}
+
+struct deleting {
+    struct partition_delete op;
+    struct answer answer;
+};
+
+static void deleted(struct partition_delete *op)
+{
+    struct deleting *d = container_of(op, struct deleting, op);
+    d->answer = (struct answer){.done = true, .status = op->status};
+}
+
+enum status world_delete(struct store_world *w, struct partition *p)
+{
+    struct deleting *d = calloc(1, sizeof *d);
+    d->op.done = deleted;
+    partition_delete(p, &d->op);
+    wait_for(w, &d->answer);
+    enum status status = d->answer.status;
+    free(d);
+    return status;
 }
 
 uint32_t world_batch_make(const struct world_batch *b, uint8_t *out, uint32_t capacity)
@@ -297,6 +326,30 @@ enum status world_lookup(struct store_world *w, struct partition *p, int64_t tim
     wait_for(w, &l.answer);
     *ret_lookup = l.op;
     return l.answer.status;
+}
+
+struct saving {
+    struct commit_waiter waiter;
+    struct answer answer;
+};
+
+static void saved(struct commit_waiter *waiter, enum status status)
+{
+    struct saving *s = container_of(waiter, struct saving, waiter);
+    s->answer = (struct answer){.done = true, .status = status};
+}
+
+enum status world_checkpoint_of(struct store_world *w, uint32_t shard)
+{
+    struct saving s = {.waiter.durable = saved};
+    checkpoint_request(w->stores[shard]->table, &s.waiter);
+    wait_for(w, &s.answer);
+    return s.answer.status;
+}
+
+enum status world_checkpoint(struct store_world *w)
+{
+    return world_checkpoint_of(w, 0);
 }
 
 void world_pass(struct store_world *w, int64_t ns)

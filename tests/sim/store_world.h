@@ -40,6 +40,8 @@ enum status world_stop(struct store_world *w); /* clean stop of every store, the
 void world_crash(struct store_world *w, enum sim_kill how);
 
 struct partition *world_create(struct store_world *w, const char *topic, int32_t number);
+/* With an id of its own: a topic may come again under its name. */
+struct partition *world_create_as(struct store_world *w, const char *topic, struct topic_id id, int32_t number);
 struct partition *world_find(struct store_world *w, const char *topic, int32_t number); /* NULL: none */
 struct store *world_store(struct store_world *w, const char *topic, int32_t number);    /* whose it is */
 struct topic_id world_topic_id(const char *topic);
@@ -69,5 +71,9 @@ enum status world_truncate(struct store_world *w, struct partition *p, int64_t o
 enum status world_log_start(struct store_world *w, struct partition *p, int64_t offset);
 enum status world_lookup(struct store_world *w, struct partition *p, int64_t time_ms,
                          struct partition_lookup *ret_lookup);
+/* A checkpoint of that shard, now. */
+enum status world_checkpoint_of(struct store_world *w, uint32_t shard);
+enum status world_checkpoint(struct store_world *w); /* of shard 0 */
+enum status world_delete(struct store_world *w, struct partition *p);
 /* Runs the world for so long. */
 void world_pass(struct store_world *w, int64_t ns);
