@@ -312,6 +312,8 @@ static int rec_done(struct task *t)
     for (int i = 0; i < 2; i++)
         if (r->tables[i] != NULL) buf_unref(&r->tables[i]);
     if (r->copy != NULL) buf_unref(&r->copy);
+    if (r->taken != NULL) buf_unref(&r->taken);
+    if (r->replay.cut.payload != NULL) buf_unref(&r->replay.cut.payload);
     r->store->hold_moves = false;
     r->done(r);
     return STAGE_DONE;
@@ -333,9 +335,11 @@ static const struct stage recovery_stages[REC_STAGES] = {
     [REC_LOADED] = {"loaded", rec_loaded, STAGE_BIT(REC_WINDOW) | FAILS},
     [REC_WINDOW] = {"window", rec_window, STAGE_BIT(REC_SCAN)},
     [REC_SCAN] = {"scan", rec_scan,
-                  STAGE_BIT(REC_SCAN) | STAGE_BIT(REC_WINDOW) | STAGE_BIT(REC_QUIET) | STAGE_BIT(REC_SEARCH) |
-                      STAGE_BIT(REC_FLUSH) | FAILS},
-    [REC_QUIET] = {"quiet", rec_quiet, STAGE_BIT(REC_QUIET) | STAGE_BIT(REC_SCAN) | STAGE_BIT(REC_PROVE) | FAILS},
+                  STAGE_BIT(REC_SCAN) | STAGE_BIT(REC_WINDOW) | STAGE_BIT(REC_QUIET) | STAGE_BIT(REC_RECUT) |
+                      STAGE_BIT(REC_SEARCH) | STAGE_BIT(REC_FLUSH) | FAILS},
+    [REC_QUIET] = {"quiet", rec_quiet,
+                   STAGE_BIT(REC_QUIET) | STAGE_BIT(REC_SCAN) | STAGE_BIT(REC_RECUT) | STAGE_BIT(REC_PROVE) | FAILS},
+    [REC_RECUT] = {"recut", rec_recut, STAGE_BIT(REC_RECUT) | STAGE_BIT(REC_SCAN) | FAILS},
     [REC_SEARCH] = {"search", rec_search, STAGE_BIT(REC_SEARCHED) | STAGE_BIT(REC_WINDOW)},
     [REC_SEARCHED] = {"searched", rec_searched, STAGE_BIT(REC_SEARCH) | FAILS},
     [REC_FLUSH] = {"flush", rec_flush, STAGE_BIT(REC_PROVE) | FAILS},

@@ -25,6 +25,7 @@ enum recovery_stage {
     REC_WINDOW,
     REC_SCAN,
     REC_QUIET,
+    REC_RECUT,
     REC_SEARCH,
     REC_SEARCHED,
     REC_FLUSH,
@@ -51,7 +52,6 @@ struct recovery {
     struct journal *journal;
     struct path dir;
     struct path new_dir; /* while it is being made */
-    bool moved;          /* memory was short: bytes were moved during the replay (rule D8) */
     bool making, locked; /* locked: the file being made */
     void (*done)(struct recovery *r);
     enum status status;
@@ -82,6 +82,8 @@ struct recovery {
     bool chained; /* there is a group before to compare with */
     bool after_loss;
     struct group_header group; /* being replayed */
+    struct buf *taken;         /* its bytes, while they are */
+    enum status recut;
     /* what is on the medium for sure (prove.c) */
     uint64_t proven;                /* groups up to here */
     int proven_next;                /* stage after the proof */
@@ -118,6 +120,7 @@ int rec_proved(struct task *t);
 int rec_window(struct task *t);
 int rec_scan(struct task *t);
 int rec_quiet(struct task *t);
+int rec_recut(struct task *t);
 int rec_search(struct task *t);
 int rec_searched(struct task *t);
 enum status recovery_load_table(struct recovery *r);

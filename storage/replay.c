@@ -124,9 +124,22 @@ static enum status replay_truncate(struct replay *r, struct partition *p, const 
     struct truncate_payload t;
     enum status status = truncate_payload_decode(e->payload, e->payload_bytes, &t);
     if (status != STATUS_OK) return status;
+    bool state = at.sequence > r->table_sequence;
     struct buf *b = at.buf;
-    return partition_cut(p, e->offset, &t, e->payload, b, (uint32_t)(e->payload - b->data), at.sequence, at.entry,
-                         at.sequence > r->table_sequence);
+    if (t.index_bytes > 0 || p->moved_pos <= t.end_pos || p->end_pos < t.end_pos)
+        return partition_cut(p, e->offset, &t, e->payload, b, (uint32_t)(e->payload - b->data), at.sequence, at.entry,
+                             state);
+    if (r->cut.payload == NULL) {
+        r->cut = (struct passed_cut){.p = p, .offset = e->offset, .end_pos = t.end_pos, .segment_base = t.segment_base};
+        return STATUS_BUSY;
+    }
+    b = r->cut.payload;
+    CHECK(r->cut.p == p && r->cut.end_pos == t.end_pos);
+    CHECK_OK(truncate_payload_decode(b->data, (uint32_t)b->size, &t));
+    status = partition_cut(p, e->offset, &t, b->data, b, 0, 0, 0, state);
+    p->carried_pos = p->end_pos; /* no group brings these bytes back: the next table carries them */
+    buf_unref(&r->cut.payload);
+    return status;
 }
 
 static enum status replay_state(struct replay *r, struct partition *p, const struct entry *e)
@@ -211,13 +224,15 @@ enum status replay_group(struct replay *r, struct buf *b, uint32_t at, const str
     struct entry e;
     struct group_place place = {.buf = b, .sequence = h->sequence};
     group_reader_init(&g, b->data + at, h);
-    if (after_loss) name_victims(r, &g, h->proof_count);
+    if (after_loss && r->first_entry == 0) name_victims(r, &g, h->proof_count);
     r->after_loss |= after_loss;
     for (;; place.entry++) {
         enum status status = group_reader_next(&g, &e);
-        if (status == STATUS_OFFSET_OUT_OF_RANGE) return STATUS_OK;
+        if (status == STATUS_OK && place.entry < r->first_entry) continue;
         if (status == STATUS_OK) status = replay_entry(r, &e, place);
-        if (status != STATUS_OK) return status;
+        if (status == STATUS_OK) continue;
+        r->first_entry = status == STATUS_BUSY ? place.entry : 0;
+        return status == STATUS_OFFSET_OUT_OF_RANGE ? STATUS_OK : status;
     }
 }
 

@@ -14,6 +14,7 @@
 #include "base/crc32c.h"
 #include "storage/commit.h"
 #include "storage/mover.h"
+#include "storage/recut.h"
 
 /* How far behind a missing group witnesses are looked for. The writer goes forward without gaps, so a later group
  * begins within one group's length (4 MiB, or one batch) unless its header is destroyed, too: sixteen in a row, or 64
@@ -81,19 +82,21 @@ static enum status mark_group(struct recovery *r, uint32_t file, uint64_t pos, u
     return status;
 }
 
+/* The group in the window; or, when it was taken before and a cut had to be read back, the rest of it. */
 static enum status replay_here(struct recovery *r, const uint8_t *at)
 {
     const struct group_header *h = &r->group;
-    struct buf *b = buf_create(r->store->env->mem, MEM_LOG, h->length);
-    if (b == NULL) return STATUS_NO_MEMORY;
-    memcpy(b->data, at, h->length);
-    b->size = h->length;
-    enum status status = mark_group(r, r->at_file, r->at_pos, h->length);
-    if (status == STATUS_OK) {
+    enum status status = STATUS_OK;
+    if (r->taken == NULL) {
+        r->taken = buf_create(r->store->env->mem, MEM_LOG, h->length);
+        if (r->taken == NULL) return STATUS_NO_MEMORY;
+        memcpy(r->taken->data, at, h->length);
+        r->taken->size = h->length;
+        status = mark_group(r, r->at_file, r->at_pos, h->length);
         r->journal->next_sequence = h->sequence + 1;
-        status = replay_group(&r->replay, b, 0, h, r->after_loss);
     }
-    buf_unref(&b);
+    if (status == STATUS_OK) status = replay_group(&r->replay, r->taken, 0, h, r->after_loss);
+    if (status != STATUS_BUSY) buf_unref(&r->taken);
     return status;
 }
 
@@ -168,14 +171,9 @@ static void go_back(struct recovery *r)
 static int take_group(struct recovery *r, const uint8_t *at)
 {
     enum status status = replay_here(r, at);
-    if (status == STATUS_NO_MEMORY)
-        return recovery_fail(r, status, "%s: leat.memory.bytes is too small to replay the journal", r->dir.s);
-    if (status != STATUS_OK && r->moved)
-        return recovery_fail(
-            r, STATUS_NO_MEMORY,
-            "%s: leat.memory.bytes is too small to replay the journal in memory, and group %llu cuts what "
-            "was moved to make room: start with more memory; nothing was changed",
-            r->dir.s, (unsigned long long)r->next);
+    if (status == STATUS_BUSY && recut_start(&r->replay.cut, &r->task, &r->recut)) return STAGE_WAIT(REC_RECUT);
+    if (status == STATUS_NO_MEMORY || status == STATUS_BUSY)
+        return recovery_fail(r, STATUS_NO_MEMORY, "%s: leat.memory.bytes is too small to replay the journal", r->dir.s);
     if (status != STATUS_OK)
         return recovery_fail(r, STATUS_DAMAGED,
                              "%s: group %llu is sound but contradicts the checkpoint table; restore this directory "
@@ -183,6 +181,19 @@ static int take_group(struct recovery *r, const uint8_t *at)
                              r->dir.s, (unsigned long long)r->next);
     step_over(r);
     return REC_SCAN;
+}
+
+int rec_recut(struct task *t)
+{
+    struct recovery *r = container_of(t, struct recovery, task);
+    const struct partition *p = r->replay.cut.p;
+    if (r->recut != STATUS_OK)
+        return recovery_fail(
+            r, r->recut,
+            "%s: group %llu cuts %s-%d where the replay has moved it to its file, and it cannot be read "
+            "back from there: %s; start with more memory (leat.memory.bytes)",
+            r->dir.s, (unsigned long long)r->next, p->topic, p->number, status_text(r->recut));
+    return take_group(r, r->taken->data);
 }
 
 static int act(struct recovery *r, enum recovery_action action, const uint8_t *at)
@@ -251,7 +262,6 @@ int rec_quiet(struct task *t)
     }
     s->hold_moves = !full; /* a move may pass a cut that comes later in the journal: only where memory demands it */
     if (full) {
-        r->moved = true;
         list_each (n, &s->unmoved) {
             struct partition *p = container_of(n, struct partition, in_unmoved);
             if (p->resume.end_pos <= p->end_pos) p->durable_pos = p->end_pos;

@@ -99,32 +99,51 @@ static int cut_found(struct task *t)
     return CUT_PUT;
 }
 
-/* The payload, made before anything changes: header, index state as of the block's start, carried bytes. */
-static enum status payload_of(struct truncation *c, struct truncate_payload *t, struct index *cut)
+enum status partition_cut_payload(const struct partition *p, const struct segment_fetch *f, uint64_t end_pos,
+                                  struct truncate_payload *ret_payload, struct index *ret_cut)
 {
-    struct partition *p = c->p;
-    struct segment *s = partition_segment_at(p, c->end_pos);
-    *t = (struct truncate_payload){.end_pos = c->end_pos, .carry_pos = c->end_pos, .segment_base = s->base};
-    if (!c->on_disk) return STATUS_OK;
-    struct segment_fetch *f = &c->fetch;
-    uint64_t block = (c->end_pos - f->segment.start) / INDEX_BLOCK_BYTES;
-    t->segment_base = f->segment.base;
-    t->carry_pos = f->segment.start + block * INDEX_BLOCK_BYTES;
-    CHECK(t->carry_pos == f->segment.start + f->pos); /* the batch begins in the fetch's first block */
-    index_init(cut, p->store->env->mem, p->id, p->number, f->segment.base);
+    struct mem *m = p->store->env->mem;
+    uint64_t block = (end_pos - f->segment.start) / INDEX_BLOCK_BYTES;
+    uint64_t carry_pos = f->segment.start + block * INDEX_BLOCK_BYTES;
+    CHECK(carry_pos == f->segment.start + f->pos); /* the batch begins in the fetch's first block */
+    index_init(ret_cut, m, p->id, p->number, f->segment.base);
     enum status status = STATUS_OK;
     if (f->is_in_builder) {
         size_t size = index_encoded_size(&p->index);
-        uint8_t *copy = mem_alloc(p->store->env->mem, MEM_LOG, size);
+        uint8_t *copy = mem_alloc(m, MEM_LOG, size);
         if (copy == NULL) return STATUS_BUSY;
         index_encode(&p->index, copy);
-        status = index_decode(cut, copy, size);
-        mem_free(p->store->env->mem, MEM_LOG, copy, size);
+        status = index_decode(ret_cut, copy, size);
+        mem_free(m, MEM_LOG, copy, size);
     }
-    if (status == STATUS_OK) status = index_cut(cut, block, f->is_in_builder ? NULL : f->page_copy);
-    t->index_bytes = (uint32_t)index_encoded_size(cut);
-    t->fragment_bytes = (uint32_t)MIN(f->first_pos, c->end_pos - t->carry_pos);
+    if (status == STATUS_OK) status = index_cut(ret_cut, block, f->is_in_builder ? NULL : f->page_copy);
+    *ret_payload = (struct truncate_payload){.end_pos = end_pos,
+                                             .carry_pos = carry_pos,
+                                             .segment_base = f->segment.base,
+                                             .index_bytes = (uint32_t)index_encoded_size(ret_cut),
+                                             .fragment_bytes = (uint32_t)MIN(f->first_pos, end_pos - carry_pos)};
     return status;
+}
+
+void partition_cut_encode(uint8_t *out, const struct truncate_payload *t, const struct index *cut,
+                          const struct segment_fetch *f)
+{
+    truncate_payload_encode(out, t);
+    out += TRUNCATE_PAYLOAD_BYTES;
+    if (t->index_bytes > 0) index_encode(cut, out);
+    if (t->end_pos > t->carry_pos)
+        memcpy(out + t->index_bytes, f->buf->data + (t->carry_pos - f->segment.start - f->pos),
+               t->end_pos - t->carry_pos);
+}
+
+/* The payload, made before anything changes. */
+static enum status payload_of(struct truncation *c, struct truncate_payload *t, struct index *cut)
+{
+    struct partition *p = c->p;
+    if (c->on_disk) return partition_cut_payload(p, &c->fetch, c->end_pos, t, cut);
+    *t = (struct truncate_payload){
+        .end_pos = c->end_pos, .carry_pos = c->end_pos, .segment_base = partition_segment_at(p, c->end_pos)->base};
+    return STATUS_OK;
 }
 
 static void note_dropped(struct truncation *c, int64_t segment_base)
@@ -164,11 +183,7 @@ static int cut_put(struct task *t)
     if (status == STATUS_OK) status = partition_put(p, &e, c->end, c->end_pos, &place);
     if (status == STATUS_OK) {
         uint8_t *out = place.buf->data + place.pos;
-        truncate_payload_encode(out, &payload);
-        if (payload.index_bytes > 0) index_encode(&cut, out + TRUNCATE_PAYLOAD_BYTES);
-        if (carried > 0)
-            memcpy(out + TRUNCATE_PAYLOAD_BYTES + payload.index_bytes,
-                   c->fetch.buf->data + (payload.carry_pos - c->fetch.segment.start - c->fetch.pos), carried);
+        partition_cut_encode(out, &payload, &cut, &c->fetch);
         note_dropped(c, payload.segment_base);
         CHECK_OK(partition_cut(p, c->end, &payload, out, place.buf, place.pos, place.sequence, place.entry, true));
         p->durable_pos = MIN(p->durable_pos, p->moved_pos); /* nothing above moves before the cut is durable */

@@ -310,6 +310,11 @@ struct env *sim_env(struct sim_machine *m, uint32_t shard)
     return &m->shards[shard].env;
 }
 
+void sim_memory(struct sim_machine *m, uint64_t bytes)
+{
+    m->config.mem_bytes = bytes;
+}
+
 void sim_nudge(struct sim_machine *m, uint32_t shard)
 {
     CHECK(m->running && shard < m->shard_count);

@@ -81,6 +81,9 @@ typedef void sim_start_fn(struct env *e, void *arg);
  * no process runs. When every shard has called env_stop, the process exits: memory is dropped as by a kill. */
 void sim_boot(struct sim_machine *m, uint32_t shards, sim_start_fn *start, void *arg);
 
+/* Memory budget per shard of the processes booted from now on. */
+void sim_memory(struct sim_machine *m, uint64_t bytes);
+
 enum sim_kill {
     SIM_KILL,  /* the process only (kill -9): completed writes stay in the cache, those in flight may still land within
                   linger_ns, and file locks are held until they have; peers see closed connections */
