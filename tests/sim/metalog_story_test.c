@@ -248,8 +248,8 @@ static void one_damaged_snapshot_loses_nothing(void)
     mworld_kill(&w, 0, SIM_KILL);
     ASSERT_EQ(sim_file_list(w.nodes[0].machine, DIR, snapshot_names, names), STATUS_OK);
     ASSERT(names[0][0] != '\0');
-    char path[2][128];
-    for (int i = 0; i < 2; i++) snprintf(path[i], sizeof path[i], DIR "/%s", names[i]);
+    char path[2][160];
+    for (int i = 0; i < 2; i++) snprintf(path[i], sizeof path[i], DIR "/%.63s", names[i]);
     flip(path[1], 4100);
     ASSERT_EQ(mworld_boot(&w, 0), STATUS_OK);
     uint32_t leader;
