@@ -9,7 +9,7 @@
  * Power cut: what waits is kept, dropped or torn by chance: data per 512-byte sector in any order; sizes and names by
  * the strength chosen: ext4-ordered keeps a prefix of them, weak POSIX any subset. Then the cache is what the medium
  * holds. Failed sync: the bytes of each piece are written or lost, all are clean afterwards, so the next sync says OK:
- * nothing is retried. */
+ * nothing is retried. The drive may lose what it holds of other files with it (rule D9). */
 #include "base/sim/sim_impl.h"
 
 static bool ordered(const struct fs *fs)
@@ -150,38 +150,74 @@ static void vop_lose(struct sim_image *to, const struct vop *v)
     if (v->grows) to->size = MAX(to->size, v->pos + v->len);
 }
 
-static void sync_file_failed(struct fs *fs, struct inode *i, uint64_t upto)
+/* Clean pages may be evicted, and a drive's cache may forget, at any time: then reads show the medium. */
+static void show_medium(struct fs *fs, struct inode *i)
+{
+    if (prng_below(&fs->sim->disk, 2) != 0) return;
+    uint64_t size = i->cache.size;
+    fs->used_pages -= i->cache.mapped;
+    sim_image_copy(&i->cache, &i->stable);
+    list_each (n, &i->vops) vop_apply(&i->cache, container_of(n, struct vop, in_file));
+    i->cache.size = size;
+    fs->used_pages += i->cache.mapped;
+}
+
+static void sync_file_failed(struct fs *fs, struct inode *i, uint64_t safe, uint64_t upto)
 {
     list_each (n, &i->vops) {
         struct vop *v = container_of(n, struct vop, in_file);
         if (v->seq > upto) break;
+        if (v->seq <= safe) continue;
         if (v->kind != VOP_WRITE || prng_below(&fs->sim->disk, 2) == 0)
             vop_apply(&i->stable, v);
         else
             vop_lose(&i->stable, v);
         vop_free(v);
     }
-    if (prng_below(&fs->sim->disk, 2) == 0) { /* clean pages may be evicted at any time: then reads show the medium */
-        uint64_t size = i->cache.size;
-        fs->used_pages -= i->cache.mapped;
-        sim_image_copy(&i->cache, &i->stable);
-        list_each (n, &i->vops) vop_apply(&i->cache, container_of(n, struct vop, in_file));
-        i->cache.size = size;
-        fs->used_pages += i->cache.mapped;
-    }
+    show_medium(fs, i);
     inode_clean_if_empty(i);
 }
 
-void fs_sync_failed(struct fs *fs, struct inode *i, uint64_t upto)
+/* One write that the drive held: gone, or zeros where the file system goes on to give its blocks to the file. */
+static void drive_drop(struct fs *fs, struct vop *v)
+{
+    fs->sim->counters.flush_drops++;
+    if (list_linked(&v->in_flush))
+        vop_free(v);
+    else
+        memset(v->data, 0, v->len);
+}
+
+/* The drive may drop what else is in its cache, of any file; not what an earlier flush, still under way, covers. */
+static void drive_drops(struct fs *fs, uint64_t safe, uint64_t upto)
+{
+    if (prng_below(&fs->sim->disk, 2) != 0) return;
+    list_each (d, &fs->dirty) {
+        struct inode *i = container_of(d, struct inode, in_dirty);
+        bool dropped = false;
+        list_each (n, &i->vops) {
+            struct vop *v = container_of(n, struct vop, in_file);
+            if (v->seq > upto) break;
+            if (v->seq <= safe || v->kind != VOP_WRITE || !v->direct || prng_below(&fs->sim->disk, 2) != 0) continue;
+            drive_drop(fs, v);
+            dropped = true;
+        }
+        if (dropped) show_medium(fs, i);
+        inode_clean_if_empty(i);
+    }
+}
+
+void fs_sync_failed(struct fs *fs, struct inode *i, uint64_t safe, uint64_t upto)
 {
     if (i != NULL) {
-        sync_file_failed(fs, i, upto);
+        sync_file_failed(fs, i, safe, upto);
+        drive_drops(fs, safe, upto);
         return;
     }
     list_each (n, &fs->dirty) {
         struct inode *dirty = container_of(n, struct inode, in_dirty);
         inode_ref(dirty);
-        sync_file_failed(fs, dirty, upto);
+        sync_file_failed(fs, dirty, safe, upto);
         inode_unref(fs, dirty);
     }
 }

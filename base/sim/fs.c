@@ -294,6 +294,7 @@ enum status fs_write(struct fs *fs, struct inode *i, uint64_t pos, const void *d
     struct vop *v = vop_push(fs, i, VOP_WRITE, pos, len, data);
     v->grows = pos + len > i->cache.size;
     v->maps = !sim_image_written(&i->cache, pos, len);
+    v->direct = direct;
     if (covered) list_push_back(&fs->flush, &v->in_flush);
     fs->used_pages -= i->cache.mapped;
     sim_image_write(&i->cache, pos, len, data, true);

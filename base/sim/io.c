@@ -18,6 +18,11 @@ static const int64_t stall_default_ns = 30 * NS_PER_S;
     (KIND(IO_WRITE) | KIND(IO_OPEN) | KIND(IO_TRUNCATE) | KIND(IO_ALLOCATE) | KIND(IO_RENAME) | KIND(IO_UNLINK) |      \
      KIND(IO_MKDIR) | KIND(IO_RMDIR))
 
+static bool is_sync(enum io_kind k)
+{
+    return k == IO_DATASYNC || k == IO_SYNC || k == IO_SYNC_DIR || k == IO_SYNC_FS;
+}
+
 static uint64_t fault_kinds(enum sim_fault f)
 {
     static const uint64_t kinds[SIM_FAULT_COUNT] = {
@@ -88,7 +93,10 @@ static void fault_draw(struct sim_io *io, const char *path)
         int64_t delay = r->rule.delay_ns;
         if (io->fault == SIM_FAULT_STALL && delay == 0) delay = stall_default_ns;
         io->dead_delay = delay == INT64_MAX;
-        if (!io->dead_delay) io->latency += delay;
+        if (io->fault == SIM_FAULT_EIO && is_sync(io->kind))
+            io->silence = delay; /* the drive has failed and does not say so yet */
+        else if (!io->dead_delay)
+            io->latency += delay;
     }
 }
 
@@ -290,6 +298,19 @@ static bool misaligned(const struct sim_io *io)
     return (io->open->flags & IO_DIRECT) && all % SIM_PAGE != 0;
 }
 
+/* What the latest sync covers that was submitted before this one and has not ended. */
+static uint64_t earlier_sync(const struct sim_io *io)
+{
+    uint64_t latest = 0;
+    for (uint32_t k = 0; k < io->machine->shard_count; k++) {
+        list_each (n, &io->machine->shards[k].ios) {
+            const struct sim_io *other = container_of(n, const struct sim_io, in_shard);
+            if (is_sync(other->kind) && other->upto < io->upto) latest = MAX(latest, other->upto);
+        }
+    }
+    return latest;
+}
+
 static enum status execute(struct sim_io *io, int64_t *result)
 {
     bool data = io->kind == IO_READ || io->kind == IO_WRITE;
@@ -299,8 +320,8 @@ static enum status execute(struct sim_io *io, int64_t *result)
     if (io->kind == IO_READ) return do_read(io, result);
     if (io->kind == IO_WRITE) return do_write(io, result);
     enum status st = fault_status(io);
-    if (st == STATUS_IO_ERROR && (io->kind == IO_DATASYNC || io->kind == IO_SYNC || io->kind == IO_SYNC_FS))
-        fs_sync_failed(&io->machine->fs, io->kind == IO_SYNC_FS ? NULL : io->open->inode, io->upto);
+    if (st == STATUS_IO_ERROR && is_sync(io->kind) && io->kind != IO_SYNC_DIR)
+        fs_sync_failed(&io->machine->fs, io->kind == IO_SYNC_FS ? NULL : io->open->inode, earlier_sync(io), io->upto);
     return st != STATUS_OK ? st : do_call(io, result);
 }
 
@@ -316,8 +337,7 @@ static int64_t latency(struct sim_io *io)
     int64_t base = c->call_ns, bytes = 0;
     if (io->kind == IO_READ) base = c->read_ns, bytes = io->len;
     if (io->kind == IO_WRITE) base = c->write_ns + (io->flags & IO_DSYNC ? c->sync_ns : 0), bytes = io->len;
-    if (io->kind == IO_DATASYNC || io->kind == IO_SYNC || io->kind == IO_SYNC_DIR || io->kind == IO_SYNC_FS)
-        base = c->sync_ns;
+    if (is_sync(io->kind)) base = c->sync_ns;
     return base + bytes / 2 + sim_exp(&io->machine->sim->disk, base); /* about 2 GB/s */
 }
 
@@ -356,13 +376,8 @@ static void io_end(struct sim_io *io, enum status st, int64_t result)
     start_calls(sh);
 }
 
-static void io_run(struct sim *s, struct sim_event *ev)
+static void io_answer(struct sim *s, struct sim_io *io, enum status st, int64_t result)
 {
-    struct sim_io *io = container_of(ev, struct sim_io, event);
-    int64_t result = 0;
-    /* in flight the bytes belong to the kernel: whoever changes them stores something else, some day */
-    if (io->op != NULL && io->kind == IO_WRITE) CHECK(crc32c(0, io->op->data, io->len) == io->data_crc);
-    enum status st = execute(io, &result);
     if (io->op != NULL) tell_watch(io, io->open == NULL ? io->op->path : io->open->path, false, st);
     sim_mix(s, (uint64_t)st << 32 | (uint64_t)io->kind);
     if (st == STATUS_OK) sim_mix(s, (uint64_t)result);
@@ -373,6 +388,26 @@ static void io_run(struct sim *s, struct sim_event *ev)
     }
     if (st == STATUS_OK && io->kind == IO_READ) sim_mix_bytes(s, io->op->data, (size_t)result);
     io_end(io, st, result);
+}
+
+static void io_failed_answer(struct sim *s, struct sim_event *ev)
+{
+    io_answer(s, container_of(ev, struct sim_io, event), STATUS_IO_ERROR, 0);
+}
+
+static void io_run(struct sim *s, struct sim_event *ev)
+{
+    struct sim_io *io = container_of(ev, struct sim_io, event);
+    int64_t result = 0;
+    /* in flight the bytes belong to the kernel: whoever changes them stores something else, some day */
+    if (io->op != NULL && io->kind == IO_WRITE) CHECK(crc32c(0, io->op->data, io->len) == io->data_crc);
+    enum status st = execute(io, &result);
+    if (st == STATUS_IO_ERROR && io->silence > 0) {
+        io->event.run = io_failed_answer;
+        sim_schedule(s, &io->event, s->now + io->silence);
+        return;
+    }
+    io_answer(s, io, st, result);
 }
 
 static struct sim_open *open_of(struct sim_machine *m, const struct io_op *op)

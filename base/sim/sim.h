@@ -30,6 +30,7 @@ struct sim_counters {
     uint64_t events, turns, ops, messages;
     uint64_t sectors_dropped, sectors_torn, sectors_kept; /* at power cuts */
     uint64_t names_dropped;                               /* name changes lost at power cuts */
+    uint64_t flush_drops;                                 /* writes of other files that a failed flush took along */
     uint64_t orphan_writes;                               /* writes of a killed process that landed after it */
     uint64_t faults[32];                                  /* injected, by enum sim_fault */
     uint64_t connections, resets, cut_sends, fragments;
@@ -153,7 +154,8 @@ struct sim_fault_rule {
     uint64_t nth;     /* first matching op that gets it, counted from 1 at the time the rule is added; 0: by chance */
     uint64_t count;   /* how many in a row from the nth; 0: one; UINT64_MAX: all */
     uint32_t chance_ppm; /* with nth 0: of each matching op */
-    int64_t delay_ns;    /* the op takes so much longer; STALL: default 30 s, INT64_MAX: never ends */
+    int64_t delay_ns;    /* the op takes so much longer (EIO of a sync: it fails, and so much later says so); STALL:
+                            default 30 s, INT64_MAX: never ends */
 };
 /* At most 32 rules per machine; the first that hits an op wins. */
 void sim_fault_add(struct sim_machine *m, const struct sim_fault_rule *rule);

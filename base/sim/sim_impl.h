@@ -59,6 +59,7 @@ struct vop { /* one change of a file that is in the cache and not yet on the med
     uint64_t pos, len; /* VOP_SIZE: pos is the size */
     enum vop_kind kind;
     bool grows, maps; /* made the file longer; needed blocks or turned reserved ones into written ones */
+    bool direct;      /* O_DIRECT: the bytes are in the drive's cache, not in the kernel's */
     uint8_t data[];
 };
 
@@ -124,8 +125,9 @@ bool fs_name_matches(const char *glob, const char *path);
 void fs_sync_file(struct fs *fs, struct inode *i, uint64_t upto);
 void fs_sync_dir(struct fs *fs, struct inode *dir, uint64_t upto);
 void fs_sync_all(struct fs *fs, uint64_t upto);
-void fs_sync_write(struct fs *fs, struct inode *i, uint64_t seq);   /* a completed DSYNC write: the change with seq */
-void fs_sync_failed(struct fs *fs, struct inode *i, uint64_t upto); /* NULL: every file */
+void fs_sync_write(struct fs *fs, struct inode *i, uint64_t seq); /* a completed DSYNC write: the change with seq */
+/* i NULL: every file. safe: up to there an earlier sync that is still under way covers. */
+void fs_sync_failed(struct fs *fs, struct inode *i, uint64_t safe, uint64_t upto);
 void fs_power_cut(struct fs *fs);
 void fs_rot(struct fs *fs, struct inode *i, uint64_t pos, uint64_t len, bool zero);
 void name_op_push(struct fs *fs, struct inode *dir, const char *name, struct inode *inode, uint64_t group);
@@ -151,9 +153,8 @@ struct sim_open { /* an open file description */
 
 struct sim_io { /* a file op from submit to completion */
     struct sim_event event;
-    struct list_node in_shard; /* in flight, in order of submission */
+    struct list_node in_shard; /* in flight, in order of submission; or in_calls first */
     struct list_node in_calls; /* blocking calls wait for their turn here */
-    bool at_work;              /* a blocking call that has begun */
     struct sim_machine *machine;
     struct sim_shard *shard;
     struct io_op *op; /* NULL: its process was killed */
@@ -161,9 +162,9 @@ struct sim_io { /* a file op from submit to completion */
     struct sim_open *open; /* NULL for calls by path */
     enum sim_fault fault;
     uint64_t upto;
-    int64_t latency;
-    uint32_t data_crc; /* of a write's bytes when it was submitted */
-    bool dead_delay;   /* never completes by itself */
+    int64_t latency, silence; /* silence: from a failed sync to its answer */
+    uint32_t data_crc;        /* of a write's bytes when it was submitted */
+    bool dead_delay;          /* never completes by itself */
     /* orphan writes: */
     void *data;
     uint64_t pos;
@@ -175,7 +176,6 @@ struct sim_shard {
     struct sim_machine *machine;
     struct sim_event turn;
     struct list ios, calls;
-    uint32_t calls_at_work;
     struct list nets, recv_ready; /* net.c: ops in flight; sockets whose last delivery has not run yet */
     int64_t *last_post;           /* arrival of the last message to each shard */
     struct prng product;
@@ -242,7 +242,7 @@ struct sim_machine *sim_machine_by_host(struct sim_machine *self, const char *ho
 void sim_net_link_changed(struct sim_machine *from, struct sim_machine *to);
 void sim_net_submit(struct sim_shard *sh, struct io_op *op);
 void sim_net_cancel(struct sim_shard *sh, struct io_op *op);
-enum status sim_net_listen(struct sim_shard *sh, const char *host, uint16_t port, bool shared, int32_t *ret_sock,
+enum status sim_net_listen(struct sim_shard *sh, const char *host, uint16_t port, int32_t *ret_sock,
                            uint16_t *ret_port);
 void sim_net_kill(struct sim_machine *m, enum sim_kill how);
 void sim_net_turn_done(struct sim_shard *sh); /* sockets whose last completion has run may get the next */
