@@ -4,10 +4,12 @@
  *   snapshot  close the open group: everything in memory is now state as of sequence S; encode it (rule A1)
  *   durable   wait until S is durable: the table never says more than the journal
  *   sync      the files written since the last checkpoint and the directories with new names, or the file system
+ *   clear     wait until every flush of this disk that began before these syncs has ended (rule D9: one that fails may
+ *             take bytes along that the later ones called well)
  *   allocate  room in the table file
  *   write     the chunk
- *   table     sync of the table file
- *   done      journal groups that the checkpoint *before* this one no longer needed are free (one late, rule A11)
+ *   table     sync of the table file; then clear as before
+ *   free      journal groups that the checkpoint *before* this one no longer needed are free (one late, rule A11)
  *
  * Failure modes: no space or memory: this checkpoint is given up, everything is touched again, the ring just stays
  * fuller. A failed sync or write of anything else fences the disk: bytes that a table would call moved may be gone.
@@ -25,7 +27,9 @@
 #define DELTA_MIN_BYTES (256u << 10) /* a base is not rewritten for less */
 #define RETRY_NS        NS_PER_S
 
-enum checkpoint_stage { CP_SNAPSHOT, CP_DURABLE, CP_SYNC, CP_ALLOCATE, CP_WRITE, CP_TABLE, CP_DONE };
+#define CLEAR_NS (50 * NS_PER_US)
+
+enum checkpoint_stage { CP_SNAPSHOT, CP_DURABLE, CP_SYNC, CP_CLEAR, CP_ALLOCATE, CP_WRITE, CP_TABLE, CP_FREE, CP_DONE };
 
 struct table_writer *table_writer_create(struct store *s)
 {
@@ -189,6 +193,7 @@ static int cp_durable(struct task *t)
     if (w->durable_status != STATUS_OK) return give_up(w, w->durable_status);
     if (w->chunk.failed) return give_up(w, STATUS_NO_MEMORY);
     w->sync_count = 0;
+    w->ticket = disk_flush_begin(s->disk);
     uint32_t dirs = 0;
     list_each (n, &s->dirty_dirs) dirs++;
     bool all = files_lost_dirty(s->files) || files_dirty_count(s->files) + dirs > SYNC_MAX - 1;
@@ -230,6 +235,29 @@ static int cp_sync(struct task *t)
         journal_fail(w->store->journal);
         return give_up(w, STATUS_FENCED);
     }
+    return CP_CLEAR;
+}
+
+static void again_fire(struct timer *timer)
+{
+    task_wake(&container_of(timer, struct table_writer, again)->task);
+}
+
+/* A flush of any shard that began before w->ticket was drawn is still on its way. */
+static bool waits_for_flushes(struct table_writer *w)
+{
+    struct env *e = w->store->env;
+    if (store_fenced(w->store) || disk_flush_clear(w->store->disk, UINT32_MAX, e->shard_count, w->ticket)) return false;
+    w->again.fire = again_fire;
+    env_timer_start(e, &w->again, mono_add(e->now, CLEAR_NS));
+    return true;
+}
+
+static int cp_clear(struct task *t)
+{
+    struct table_writer *w = container_of(t, struct table_writer, task);
+    if (waits_for_flushes(w)) return STAGE_WAIT(CP_CLEAR);
+    if (store_fenced(w->store)) return give_up(w, STATUS_FENCED);
     uint64_t generation = w->header.generation;
     uint64_t end = (w->base ? 0 : w->pos) + w->chunk.len, *allocated = &w->allocated[generation % 2];
     w->op.status = STATUS_OK;
@@ -267,6 +295,7 @@ static int cp_write(struct task *t)
         journal_fail(w->store->journal);
         return give_up(w, STATUS_FENCED);
     }
+    w->ticket = disk_flush_begin(w->store->disk);
     w->op = (struct io_op){.kind = IO_SYNC, .task = t, .file = w->files[w->header.generation % 2]};
     env_submit(w->store->env, &w->op);
     return STAGE_WAIT(CP_TABLE);
@@ -276,7 +305,19 @@ static int cp_table(struct task *t)
 {
     struct table_writer *w = container_of(t, struct table_writer, task);
     struct store *s = w->store;
-    if (w->op.status != STATUS_OK || store_fenced(s)) {
+    if (w->op.status != STATUS_OK) {
+        journal_fail(s->journal);
+        return give_up(w, STATUS_FENCED);
+    }
+    return CP_FREE;
+}
+
+static int cp_free(struct task *t)
+{
+    struct table_writer *w = container_of(t, struct table_writer, task);
+    struct store *s = w->store;
+    if (waits_for_flushes(w)) return STAGE_WAIT(CP_FREE);
+    if (store_fenced(s)) {
         journal_fail(s->journal);
         return give_up(w, STATUS_FENCED);
     }
@@ -329,10 +370,12 @@ static int cp_done(struct task *t)
 static const struct stage cp_stages[] = {
     [CP_SNAPSHOT] = {"snapshot", cp_snapshot, STAGE_BIT(CP_DURABLE)},
     [CP_DURABLE] = {"durable", cp_durable, STAGE_BIT(CP_SYNC) | STAGE_BIT(CP_DONE)},
-    [CP_SYNC] = {"sync", cp_sync, STAGE_BIT(CP_ALLOCATE) | STAGE_BIT(CP_DONE)},
+    [CP_SYNC] = {"sync", cp_sync, STAGE_BIT(CP_CLEAR) | STAGE_BIT(CP_DONE)},
+    [CP_CLEAR] = {"clear", cp_clear, STAGE_BIT(CP_CLEAR) | STAGE_BIT(CP_ALLOCATE) | STAGE_BIT(CP_DONE)},
     [CP_ALLOCATE] = {"allocate", cp_allocate, STAGE_BIT(CP_WRITE) | STAGE_BIT(CP_DONE)},
     [CP_WRITE] = {"write", cp_write, STAGE_BIT(CP_TABLE) | STAGE_BIT(CP_DONE)},
-    [CP_TABLE] = {"table", cp_table, STAGE_BIT(CP_DONE)},
+    [CP_TABLE] = {"table", cp_table, STAGE_BIT(CP_FREE) | STAGE_BIT(CP_DONE)},
+    [CP_FREE] = {"free", cp_free, STAGE_BIT(CP_FREE) | STAGE_BIT(CP_DONE)},
     [CP_DONE] = {"done", cp_done, 0},
 };
 

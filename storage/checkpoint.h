@@ -32,6 +32,8 @@ struct table_writer {
     struct path *dirs;
     struct io_op op;
     struct transfer write;
+    struct timer again;
+    unsigned long ticket; /* of the syncs in flight or just ended */
     enum status durable_status;
     uint64_t checkpoints, bytes_written;
 };

@@ -34,7 +34,7 @@ bool disk_fenced(const struct disk *d);
 unsigned long disk_flush_begin(struct disk *d);
 /* Tells the others the oldest ticket that this shard has in flight; 0: none. */
 void disk_flush_oldest(struct disk *d, uint32_t shard, unsigned long ticket);
-/* True when every flush of another shard that began before `ticket` has ended. */
+/* True when every flush of another shard (UINT32_MAX: of any) that began before `ticket` has ended. */
 bool disk_flush_clear(const struct disk *d, uint32_t shard, uint32_t shard_count, unsigned long ticket);
 
 /* Start-up. Shard 0 says once which directory this is (id NULL and failed: it cannot be used). */
