@@ -175,7 +175,9 @@ void partition_hw_advance(struct partition *p)
 
 void partition_replicated(struct partition *p, int64_t offset)
 {
-    p->replicated = MAX(p->replicated, offset);
+    if (offset <= p->replicated) return;
+    p->replicated = offset;
+    partition_touch(p); /* the next table has it (rule D5) */
     partition_hw_advance(p);
 }
 

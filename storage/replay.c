@@ -207,6 +207,18 @@ static enum status replay_entry(struct replay *r, const struct entry *e, struct 
     return state ? replay_state(r, p, e) : STATUS_OK;
 }
 
+/* Where the watermarks of the group before stood when it was closed (rule D5: a lone restart below min.insync reads
+ * what was committed, and a cut below it is refused). */
+static void raise_watermarks(struct replay *r, const struct group_reader *g, uint32_t proofs)
+{
+    for (uint32_t i = 0; i < proofs; i++) {
+        struct proof proof;
+        group_reader_proof(g, i, &proof);
+        struct partition *p = partition_map_find(r->store->map, proof.topic, proof.partition);
+        if (p != NULL && p->replicated != NO_OFFSET) p->replicated = MAX(p->replicated, proof.high_watermark);
+    }
+}
+
 /* The group before was lost; this one repeats where its partitions ended. */
 static void name_victims(struct replay *r, const struct group_reader *g, uint32_t proofs)
 {
@@ -225,6 +237,7 @@ enum status replay_group(struct replay *r, struct buf *b, uint32_t at, const str
     struct group_place place = {.buf = b, .sequence = h->sequence};
     group_reader_init(&g, b->data + at, h);
     if (after_loss && r->first_entry == 0) name_victims(r, &g, h->proof_count);
+    raise_watermarks(r, &g, h->proof_count);
     r->after_loss |= after_loss;
     for (;; place.entry++) {
         enum status status = group_reader_next(&g, &e);
