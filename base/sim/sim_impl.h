@@ -153,8 +153,9 @@ struct sim_open { /* an open file description */
 
 struct sim_io { /* a file op from submit to completion */
     struct sim_event event;
-    struct list_node in_shard; /* in flight, in order of submission; or in_calls first */
+    struct list_node in_shard; /* in flight, in order of submission */
     struct list_node in_calls; /* blocking calls wait for their turn here */
+    bool at_work;              /* a blocking call that has begun */
     struct sim_machine *machine;
     struct sim_shard *shard;
     struct io_op *op; /* NULL: its process was killed */
@@ -176,6 +177,7 @@ struct sim_shard {
     struct sim_machine *machine;
     struct sim_event turn;
     struct list ios, calls;
+    uint32_t calls_at_work;
     struct list nets, recv_ready; /* net.c: ops in flight; sockets whose last delivery has not run yet */
     int64_t *last_post;           /* arrival of the last message to each shard */
     struct prng product;
@@ -242,7 +244,7 @@ struct sim_machine *sim_machine_by_host(struct sim_machine *self, const char *ho
 void sim_net_link_changed(struct sim_machine *from, struct sim_machine *to);
 void sim_net_submit(struct sim_shard *sh, struct io_op *op);
 void sim_net_cancel(struct sim_shard *sh, struct io_op *op);
-enum status sim_net_listen(struct sim_shard *sh, const char *host, uint16_t port, int32_t *ret_sock,
+enum status sim_net_listen(struct sim_shard *sh, const char *host, uint16_t port, bool shared, int32_t *ret_sock,
                            uint16_t *ret_port);
 void sim_net_kill(struct sim_machine *m, enum sim_kill how);
 void sim_net_turn_done(struct sim_shard *sh); /* sockets whose last completion has run may get the next */

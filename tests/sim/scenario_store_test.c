@@ -75,33 +75,6 @@ static void done(void)
     world_deinit(&w);
 }
 
-/* D2: a clean stop leaves each segment file at its exact length, readable by others; the next start goes on behind. */
-static void d2_a_clean_stop_writes_the_tail(void)
-{
-    uint64_t size;
-    begin(12, SIM_WEAK_POSIX, false);
-    append_some(3, 777);
-    ASSERT_EQ(world_stop(&w), STATUS_OK);
-    ASSERT_EQ(sim_file_size(w.machine, "/data/t-0/00000000000000000000.log", &size), STATUS_OK);
-    uint8_t *bytes = calloc(1, size);
-    ASSERT_EQ(sim_file_read(w.machine, "/data/t-0/00000000000000000000.log", 0, bytes, (uint32_t)size), STATUS_OK);
-    uint64_t at = 0;
-    for (int64_t i = 0; i < 3; i++) {
-        struct batch_info info;
-        ASSERT_EQ(batch_parse(bytes + at, size - at, &info), STATUS_OK);
-        ASSERT_EQ(info.base_offset, i);
-        at += info.size_bytes;
-    }
-    ASSERT_EQ(at, size);
-    free(bytes);
-    again(SIM_POWER);
-    append_some(3, 777); /* the block with the tail is written again, the power goes in the middle of it */
-    again(SIM_POWER);
-    expect_all(0);
-    ASSERT_EQ(partition_log_end(p), 6);
-    done();
-}
-
 /* A failed flush is not tried again: everything that waits ends with FENCED, and so does what comes later. What was
  * acknowledged before is there after the restart. */
 static void a_failed_flush_fences(void)
@@ -120,5 +93,4 @@ static void a_failed_flush_fences(void)
     done();
 }
 
-TEST_MAIN("storage scenarios", {"D2: a clean stop writes the tail", d2_a_clean_stop_writes_the_tail},
-          {"F: a failed flush fences", a_failed_flush_fences})
+TEST_MAIN("storage scenarios", {"F: a failed flush fences", a_failed_flush_fences})
