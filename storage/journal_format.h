@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Bytes of the journal: block groups (one commit each) and the entries in them. Pure: no I/O. Format version 1.
+/* Bytes of the journal: block groups (one commit each) and the entries in them. Pure: no I/O. Format version 2.
  *
  * All integers little-endian. A group starts on a 4 KiB boundary, is a multiple of 4 KiB long and never crosses two
  * ring files. Layout: header (128 bytes), proofs, entries, zero padding. docs/formats/journal.md tells the same for
@@ -31,7 +31,7 @@
 #include <stddef.h>
 
 #define GROUP_MAGIC        0x4c4e524a5441454cull /* "LEATJRNL" */
-#define GROUP_VERSION      1u
+#define GROUP_VERSION      2u
 #define GROUP_HEADER_BYTES 128u
 #define PROOF_BYTES        40u
 #define ENTRY_HEADER_BYTES 48u
@@ -58,6 +58,7 @@ enum entry_kind {
     ENTRY_EPOCH = 6,     /* epoch starts at offset */
     ENTRY_ROLL = 7,      /* offset: base of the new segment; aux: length of the closed one */
     ENTRY_ACCEPT = 8,    /* an operator accepts the damaged range: offset: from, aux: to */
+    ENTRY_EXPIRE = 9,    /* producers older than aux (ms) are forgotten; offset: the high watermark then */
     ENTRY_KIND_COUNT
 };
 

@@ -101,21 +101,23 @@ static int rec_locked(struct task *t)
 static int pick_control(struct recovery *r)
 {
     struct control *c = &r->journal->control, *page = mem_alloc(r->store->env->mem, MEM_CONTROL, sizeof *page);
-    uint32_t version, newer = 0, found = 0;
+    uint32_t version, other = 0, found = 0;
     if (page == NULL) return recovery_fail(r, STATUS_NO_MEMORY, "not enough memory");
     for (int i = 0; i < 2; i++) {
-        if (control_decode(r->pages + (size_t)i * BLOCK_BYTES, page, &version) == STATUS_OK) {
+        enum status status = control_decode(r->pages + (size_t)i * BLOCK_BYTES, page, &version);
+        if (status == STATUS_OK) {
             if (found == 0 || page->page > c->page) *c = *page;
             found++;
-        } else if (version > CONTROL_VERSION) {
-            newer = version;
+        } else if (status == STATUS_FORMAT && version != 0) {
+            other = version; /* a sound page */
         }
     }
     mem_free(r->store->env->mem, MEM_CONTROL, page, sizeof *page);
-    if (newer > 0)
+    if (other > 0)
         return recovery_fail(r, STATUS_FORMAT,
-                             "%s: written by a newer Leat (format %u, this one reads up to %u): use that version",
-                             r->paths[0].s, newer, CONTROL_VERSION);
+                             "%s: written in format %u, this Leat reads format %u: use the version "
+                             "that wrote it",
+                             r->paths[0].s, other, CONTROL_VERSION);
     if (found == 0)
         return recovery_fail(r, STATUS_DAMAGED,
                              "%s: damaged: both pages fail their checksum; restore this directory from a "

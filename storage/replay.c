@@ -161,6 +161,10 @@ static enum status replay_state(struct replay *r, struct partition *p, const str
         meet(r, p, e->offset);
         p->segment_time_ms = -1;
         return partition_segment_push(p, e->offset, p->end_pos);
+    case ENTRY_EXPIRE: /* at the same watermark as then: what was pending above it was kept */
+        producer_state_commit(&p->producers, e->offset);
+        producer_state_remove_expired(&p->producers, (int64_t)e->aux);
+        return STATUS_OK;
     case ENTRY_ACCEPT: p->damaged_from = p->damaged_to = NO_OFFSET; return STATUS_OK;
     case ENTRY_DELETE: return partition_deleted(p);
     case ENTRY_PAD:

@@ -37,6 +37,7 @@ void store_config_init(struct store_config *c)
         .group_bytes = GROUP_BYTES,
         .files_max = 4000,
         .undelete_ms = 3600 * 1000,
+        .producer_expire_ms = 24ll * 3600 * 1000,
         .retention_check_ms = 300 * 1000,
     };
 }

@@ -2,7 +2,8 @@
 /* Rounds over the partitions (store->rounds, the least recently seen one first).
  *
  *   tick     as many partitions as are due
- *   visit    the rule of retention.c; if segments go: roll if the active one is among them, then move the log start
+ *   visit    producers that were idle for producer_expire_ms are forgotten, by an entry that a replay repeats;
+ *            the rule of retention.c; if segments go: roll if the active one is among them, then move the log start
  *   trimmed  the log start is durable: change.c lets the files go
  *
  * Failure modes: a full journal or no memory: the next round tries again. A damaged partition, and one being cut or
@@ -99,9 +100,36 @@ static void trim(struct upkeep *u, struct partition *p, const struct retention_v
     partition_log_start_move(p, v->log_start, &t->op);
 }
 
+/* Idle is told from the log's own newest time where the clock is ahead of it, so that a clock that jumps forgets nobody
+ * who writes; and from the clock where a record lies in the future. */
+static int64_t newest_ms(const struct partition *p, int64_t now_ms)
+{
+    int64_t newest = -1;
+    for (uint32_t i = 0; i < p->segment_count; i++) newest = MAX(newest, p->segments[i].newest_ms);
+    return MIN(newest, now_ms);
+}
+
+static void forget_producers(struct upkeep *u, struct partition *p)
+{
+    struct store *s = u->store;
+    int64_t before_ms = newest_ms(p, s->env->now_wall.v) - s->config.producer_expire_ms;
+    struct entry e = {.kind = ENTRY_EXPIRE,
+                      .topic = p->id,
+                      .partition = p->number,
+                      .epoch = p->epoch,
+                      .offset = p->high_watermark,
+                      .aux = (uint64_t)before_ms};
+    struct place place;
+    if (before_ms <= 0 || !producer_state_expires(&p->producers, before_ms)) return;
+    if (partition_put(p, &e, p->log_end, p->end_pos, &place) != STATUS_OK) return;
+    producer_state_remove_expired(&p->producers, before_ms);
+    partition_touch(p);
+}
+
 static void visit(struct upkeep *u, struct partition *p)
 {
     if (p->trimming || p->deleting || p->truncating || p->damaged_from != NO_OFFSET) return;
+    forget_producers(u, p);
     struct retention_log l = {.segments = p->segments,
                               .count = p->segment_count,
                               .end_pos = p->end_pos,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What is done for each partition once in a while: retention. Rounds over all partitions, spread evenly over
- * retention_check_ms, so that 100,000 of them cost a few hundred looks a second and never a burst. */
+/* What is done for each partition once in a while: retention, and forgetting idle producers. Rounds over all
+ * partitions, spread evenly over retention_check_ms, so that 100,000 of them cost a few hundred looks a second and
+ * never a burst. */
 #pragma once
 #include "storage/store_impl.h"
 
