@@ -71,6 +71,7 @@ static bool broker_there(const struct controller *c, struct str name, struct rul
 
 static bool resource_there(const struct controller *c, enum config_resource type, struct str name, struct rule_error *e)
 {
+    char why[256];
     if (name.len < 0 || name.len > SHORT_TEXT_MAX ||
         (name.len > 0 && memchr(name.data, '\0', (size_t)name.len) != NULL))
         return rule_fail(e, RULE_INVALID_REQUEST, "a resource's name has at most %d bytes, none of them zero",
@@ -78,7 +79,8 @@ static bool resource_there(const struct controller *c, enum config_resource type
     switch (type) {
     case RESOURCE_BROKER: return broker_there(c, name, e);
     case RESOURCE_TOPIC:
-        if (name.len > 0 && image_topic_by_name(c->image, name) != NULL) return true;
+        if (!topic_name_check(name, why)) return rule_fail(e, RULE_INVALID_TOPIC, "%s", why);
+        if (image_topic_by_name(c->image, name) != NULL) return true;
         return rule_fail(e, RULE_UNKNOWN_TOPIC_OR_PARTITION, "The topic '%.*s' does not exist.", PRINTABLE(name));
     case RESOURCE_CLIENT_METRICS:
         return name.len > 0 || rule_fail(e, RULE_INVALID_REQUEST, "Default client metrics resources are not allowed.");

@@ -335,7 +335,7 @@ void partition_lookup_time(struct partition *p, int64_t time_ms, struct partitio
     op->offset = op->timestamp_ms = op->epoch = -1;
     if (time_ms == TIME_LATEST || time_ms == TIME_EARLIEST) {
         op->offset = time_ms == TIME_LATEST ? p->high_watermark : p->log_start_durable;
-        op->epoch = time_ms == TIME_LATEST ? p->epoch : epoch_map_epoch_of(&p->epochs, op->offset);
+        op->epoch = time_ms == TIME_LATEST ? p->epoch : partition_epoch_of(p, op->offset);
         answer(p, op, STATUS_OK);
         return;
     }

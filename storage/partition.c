@@ -273,8 +273,21 @@ uint64_t partition_size_bytes(const struct partition *p)
     return p->end_pos - p->segments[0].start;
 }
 
+/* A partition begins in epoch 0, which no one starts: the map has no entry for it. */
+int32_t partition_epoch_of(const struct partition *p, int64_t offset)
+{
+    int32_t epoch = epoch_map_epoch_of(&p->epochs, offset);
+    if (epoch >= 0) return epoch;
+    return epoch_map_latest(&p->epochs) < 0 ? p->epoch : 0;
+}
+
 void partition_epoch_end(const struct partition *p, int32_t epoch, int32_t *ret_epoch, int64_t *ret_end)
 {
+    if (epoch == p->epoch && epoch_map_latest(&p->epochs) < 0) {
+        *ret_epoch = epoch;
+        *ret_end = p->log_end;
+        return;
+    }
     epoch_map_end_of(&p->epochs, epoch, p->log_end, ret_epoch, ret_end);
 }
 

@@ -190,7 +190,7 @@ void partition_wait_cancel(struct partition_waiter *w);
 /* Kafka's ListOffsets by time, among the records between log start and high watermark of this moment. From 0 on: the
  * first record, in offset order, with that time or a later one. -3: the first record with the largest time. Both tell
  * its offset, its time and the leader epoch of its batch; offset -1, timestamp -1, epoch -1: there is none. -1: the
- * high watermark and the current leader epoch; -2: the log start and its leader epoch (-1: not known); timestamp -1.
+ * high watermark and the current leader epoch; -2: the log start and its leader epoch; timestamp -1.
  * Fails as a read does (NOT_LEADER, DAMAGED, IO_ERROR, BUSY: try again); BATCH_TOO_LARGE, CORRUPT_BATCH,
  * INVALID_RECORD: a batch whose records cannot be read stands where the answer would be. UNSUPPORTED: another
  * negative time. */
@@ -222,3 +222,5 @@ void partition_log_start_move(struct partition *p, int64_t offset, struct partit
 void partition_accept_damage(struct partition *p, struct partition_change *op);
 /* Where an epoch ends here (KIP-279): largest epoch <= the asked one and the end offset of it; -1, -1 if unknown. */
 void partition_epoch_end(const struct partition *p, int32_t epoch, int32_t *ret_epoch, int64_t *ret_end);
+/* The epoch whose record stands, or would stand, at `offset`. */
+int32_t partition_epoch_of(const struct partition *p, int64_t offset);

@@ -5,7 +5,7 @@
  *   answer  all parts are back
  *
  * Failure modes: per partition, the others go on: an offset beyond the high watermark is OFFSET_OUT_OF_RANGE; a topic
- * whose cleanup.policy does not delete is POLICY_VIOLATION, as in Apache Kafka. */
+ * whose cleanup.policy is compact alone is POLICY_VIOLATION, as in Apache Kafka; an empty one is no obstacle. */
 #include "broker/api/api.h"
 #include "broker/conn.h"
 #include "broker/lane.h"
@@ -79,7 +79,7 @@ static bool ask_partition(struct request *r, struct str name, const struct delet
     enum status status = api_partition(s, false, name, (struct uuid){0}, q->partition_index, &t);
     a->error_code = status_kafka_code(status);
     if (status != STATUS_OK) return true;
-    if ((settings_of(&s->settings, t->configs)->cleanup & CLEANUP_DELETE) == 0) {
+    if (settings_of(&s->settings, t->configs)->cleanup == CLEANUP_COMPACT) {
         a->error_code = KAFKA_POLICY_VIOLATION;
         return true;
     }

@@ -5,7 +5,8 @@
  *   answer  all parts are back
  *
  * -1 latest (the high watermark; there are no transactions, so the isolation level changes nothing), -2 earliest, -3
- * the record with the largest timestamp, -4 earliest local = earliest, -5 latest tiered: there is no tier, offset -1;
+ * the record with the largest timestamp, -4 earliest local = earliest, -5 latest tiered, -6 earliest pending
+ * upload: there is no tier, offset -1;
  * from 0 on: the first record with that time or a later one. Failure modes: per partition, the others go on. */
 #include "broker/api/api.h"
 #include "broker/conn.h"
@@ -15,7 +16,13 @@
 #include "protocol/msg_list_offsets.h"
 
 enum look_stage { LOOK, LOOK_ANSWER };
-enum { TIME_EARLIEST = -2, TIME_MAX_TIMESTAMP = -3, TIME_EARLIEST_LOCAL = -4, TIME_LATEST_TIERED = -5 };
+enum {
+    TIME_EARLIEST = -2,
+    TIME_MAX_TIMESTAMP = -3,
+    TIME_EARLIEST_LOCAL = -4,
+    TIME_LATEST_TIERED = -5,
+    TIME_PENDING_UPLOAD = -6
+};
 
 struct list_offsets {
     const struct list_offsets_request *q;
@@ -71,9 +78,9 @@ static bool look_partition(struct request *r, struct str name, const struct list
     a->partition_index = q->partition_index;
     enum status status = api_partition(s, false, name, (struct uuid){0}, q->partition_index, &t);
     if (status == STATUS_OK) status = api_epoch_check(t, q->partition_index, q->current_leader_epoch);
-    if (status == STATUS_OK && q->timestamp < TIME_LATEST_TIERED) status = STATUS_UNSUPPORTED_VERSION;
+    if (status == STATUS_OK && q->timestamp < TIME_PENDING_UPLOAD) status = STATUS_UNSUPPORTED_VERSION;
     a->error_code = status_kafka_code(status);
-    if (status != STATUS_OK || q->timestamp == TIME_LATEST_TIERED) return true;
+    if (status != STATUS_OK || q->timestamp == TIME_LATEST_TIERED || q->timestamp == TIME_PENDING_UPLOAD) return true;
     struct look_part *p = request_zalloc(r, sizeof *p);
     if (p == NULL) return false;
     p->part.run = look_run;

@@ -59,11 +59,18 @@ static bool fill_topic(struct request *r, const struct metadata_request *q, cons
     return true;
 }
 
+/* An id that is not zero counts, whatever the name: Java's admin client sends an empty name with it, others null. */
+static bool by_id(const struct metadata_request_topic *asked)
+{
+    static const struct uuid zero;
+    return asked->name.len < 0 || memcmp(&asked->topic_id, &zero, sizeof zero) != 0;
+}
+
 /* Why a topic that was asked for is not there. */
 static int16_t missing(struct metadata_ask *m, const struct metadata_request_topic *asked)
 {
     char why[256];
-    if (asked->name.len < 0) return status_kafka_code(STATUS_UNKNOWN_TOPIC_ID);
+    if (by_id(asked)) return status_kafka_code(STATUS_UNKNOWN_TOPIC_ID);
     if (!topic_name_check(asked->name, why)) return status_kafka_code(STATUS_INVALID_TOPIC);
     while (m->wish_at < m->wish_count && m->wishes[m->wish_at].name.data != asked->name.data) m->wish_at++;
     int16_t failed = admin_failed(m->admin.request);
@@ -75,7 +82,7 @@ static int16_t missing(struct metadata_ask *m, const struct metadata_request_top
 
 static const struct image_topic *find(const struct shard *s, const struct metadata_request_topic *asked)
 {
-    if (asked->name.len < 0) return topic_index_by_id(s->topics, asked->topic_id);
+    if (by_id(asked)) return topic_index_by_id(s->topics, asked->topic_id);
     return asked->name.len > 0 ? topic_index_by_name(s->topics, asked->name) : NULL;
 }
 
@@ -87,7 +94,8 @@ static bool fill_asked(struct metadata_ask *m, const struct metadata_request_top
     if (t != NULL) return fill_topic(r, m->q, t, ret_topic);
     metadata_response_topic_init(ret_topic);
     ret_topic->error_code = missing(m, asked);
-    ret_topic->name = asked->name.len < 0 && r->header.api_version < 12 ? STR_EMPTY : asked->name;
+    ret_topic->name = asked->name;
+    if (by_id(asked)) ret_topic->name = r->header.api_version < 12 ? STR_EMPTY : STR_NULL;
     ret_topic->topic_id = asked->topic_id;
     return true;
 }
@@ -147,7 +155,7 @@ static bool fill(struct metadata_ask *m)
 static bool may_make(const struct metadata_ask *m, const struct metadata_request_topic *asked)
 {
     char why[256];
-    return asked->name.len >= 0 && find(m->admin.request->shard, asked) == NULL && topic_name_check(asked->name, why) &&
+    return !by_id(asked) && find(m->admin.request->shard, asked) == NULL && topic_name_check(asked->name, why) &&
            !api_topic_is_internal(asked->name);
 }
 

@@ -90,6 +90,7 @@ static struct batch_limits limits_of(const struct request *r, const struct topic
     l.before_max_ms = set->timestamp_before_max_ms;
     l.after_max_ms = set->timestamp_after_max_ms;
     l.check_timestamps = set->timestamp_type == TIMESTAMP_CREATE;
+    l.keys_needed = (set->cleanup & CLEANUP_COMPACT) != 0;
     return l;
 }
 
