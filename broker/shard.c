@@ -4,7 +4,8 @@
  * Start:  HTTP, which tells what follows -> OPEN (every shard its store) -> METADATA (shard 0 opens the metadata log;
  *         every shard gets its partitions) -> LISTEN -> SERVE, logged as "broker.ready" by shard 0.
  * Stop (SIGTERM, SIGINT, or a start that failed):
- *         DRAIN (no new connections, requests in flight are answered, connections closed) -> CLOSE (stores)
+ *         DRAIN (no new connections, requests in flight are answered, connections closed; those whose peers do not
+ *         take their answers within DRAIN_NS too) -> CLOSE (stores)
  *         -> HTTP ends -> END.
  * Shard 0 sends each shard the phase and goes on when all have said that theirs is done; so parts of requests can
  * travel as long as any shard has a connection, and no store closes while another shard may still ask it.
@@ -16,6 +17,8 @@
 #include "broker/http.h"
 #include <signal.h>
 #include <stdio.h>
+
+#define DRAIN_NS (15 * NS_PER_S)
 
 static void phase_run(struct env *e, struct msg *m);
 
@@ -158,13 +161,24 @@ void shard_drained(struct shard *s)
 {
     if (!s->draining || s->conn_count > 0 || listener_open_still(&s->listener)) return;
     s->draining = false;
+    env_timer_stop(s->env, &s->drain_timer);
     shard_phase_done(s);
+}
+
+static void drain_late(struct timer *t)
+{
+    struct shard *s = container_of(t, struct shard, drain_timer);
+    SHARD_LOG(s, LOG_WARN, "drain.late", LOG_UINT("connections", s->conn_count),
+              LOG_STR("effect", "closed with answers that their peers did not take"));
+    list_each (n, &s->conns) conn_close(container_of(n, struct conn, in_shard));
 }
 
 static void phase_drain(struct shard *s)
 {
     s->status = STATUS_OK;
     s->draining = true;
+    s->drain_timer.fire = drain_late;
+    env_timer_start(s->env, &s->drain_timer, mono_add(s->env->now, DRAIN_NS));
     listener_stop(&s->listener);
     list_each (n, &s->conns) conn_drain(container_of(n, struct conn, in_shard));
     shard_drained(s);

@@ -78,7 +78,7 @@ struct shard {
     uint32_t conn_count;
     uint64_t conn_seq;
     struct turn_hook hook;
-    struct timer starved_timer;
+    struct timer starved_timer, drain_timer;
     struct producer_ids producer_ids;
     struct fetch_sessions fetch_sessions;
     bool draining;

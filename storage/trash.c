@@ -12,9 +12,10 @@
 
 #include "base/bytes.h"
 
-#define NAMES_BYTES (256u << 10)
-#define LOOK_NS     (10 * NS_PER_S)
-#define HURRY_NS    NS_PER_S
+#define NAMES_BYTES     64u /* doubled as often as the trash needs, which even a small one does: a path that is taken */
+#define NAMES_BYTES_MAX (64u << 20) /* 400,000 partitions with names of usual length */
+#define LOOK_NS         (10 * NS_PER_S)
+#define HURRY_NS        NS_PER_S
 
 enum trash_stage { TRASH_LIST, TRASH_PICK, TRASH_FILES, TRASH_UNLINK, TRASH_END };
 
@@ -25,6 +26,7 @@ struct trash {
     struct path dir, path;
     struct mono_ns looked;
     char *names;
+    uint32_t names_bytes;
     int64_t names_len, at;
     bool running;
 };
@@ -36,6 +38,7 @@ struct trash *trash_create(struct store *s)
     struct trash *h = mem_zalloc(s->env->mem, MEM_LOG, sizeof *h);
     if (h != NULL) h->store = s;
     if (h != NULL) h->looked = s->env->now;
+    if (h != NULL) h->names_bytes = NAMES_BYTES;
     return h;
 }
 
@@ -56,7 +59,7 @@ void trash_turn(struct trash *h)
     if (h->running || s->closing || s->env->shard != 0 || store_fenced(s)) return;
     if (s->env->now.v - h->looked.v < (s->low_space ? HURRY_NS : LOOK_NS)) return;
     h->looked = s->env->now;
-    h->names = mem_alloc(s->env->mem, MEM_LOG, NAMES_BYTES);
+    h->names = mem_alloc(s->env->mem, MEM_LOG, h->names_bytes);
     if (h->names == NULL) return;
     h->running = true;
     path_set(&h->dir, "%s/trash", s->dir.s);
@@ -73,12 +76,23 @@ static int submit(struct trash *h, struct io_op op, int next)
 
 static int list(struct trash *h, int next)
 {
-    return submit(h, (struct io_op){.kind = IO_LIST, .path = h->dir.s, .data = h->names, .len = NAMES_BYTES}, next);
+    return submit(h, (struct io_op){.kind = IO_LIST, .path = h->dir.s, .data = h->names, .len = h->names_bytes}, next);
 }
 
 static int trash_list(struct task *t)
 {
     return list(container_of(t, struct trash, task), TRASH_PICK);
+}
+
+/* More names than there is room for. */
+static bool more_room(struct trash *h)
+{
+    if (h->op.status != STATUS_BUSY || h->names_bytes >= NAMES_BYTES_MAX) return false;
+    char *grown = mem_realloc(h->store->env->mem, MEM_LOG, h->names, h->names_bytes, 2 * h->names_bytes);
+    if (grown == NULL) return false;
+    h->names = grown;
+    h->names_bytes *= 2;
+    return true;
 }
 
 static int trash_pick(struct task *t)
@@ -87,6 +101,7 @@ static int trash_pick(struct task *t)
     struct store *s = h->store;
     const char *oldest = NULL;
     int64_t oldest_ms = INT64_MAX;
+    if (more_room(h)) return TRASH_LIST;
     if (h->op.status != STATUS_OK) {
         STORE_LOG(s, LOG_WARN, "trash.not_listed", LOG_STR("directory", h->dir.s), LOG_STATUS("status", h->op.status));
         return TRASH_END;
@@ -107,6 +122,7 @@ static int trash_pick(struct task *t)
 static int trash_files(struct task *t)
 {
     struct trash *h = container_of(t, struct trash, task);
+    if (more_room(h)) return list(h, TRASH_FILES);
     if (h->op.status != STATUS_OK) return TRASH_END;
     h->names_len = h->op.result;
     h->at = 0;
@@ -128,7 +144,7 @@ static int trash_end(struct task *t)
     struct trash *h = container_of(t, struct trash, task);
     bool removed = h->op.kind == IO_RMDIR && h->op.status == STATUS_OK;
     if (removed && !h->store->low_space) h->looked = mono_add(h->store->env->now, -LOOK_NS); /* the next one, too */
-    mem_free(h->store->env->mem, MEM_LOG, h->names, NAMES_BYTES);
+    mem_free(h->store->env->mem, MEM_LOG, h->names, h->names_bytes);
     h->names = NULL;
     h->running = false;
     return STAGE_DONE;
@@ -136,8 +152,8 @@ static int trash_end(struct task *t)
 
 static const struct stage trash_stages[] = {
     [TRASH_LIST] = {"list", trash_list, STAGE_BIT(TRASH_PICK)},
-    [TRASH_PICK] = {"pick", trash_pick, STAGE_BIT(TRASH_FILES) | STAGE_BIT(TRASH_END)},
-    [TRASH_FILES] = {"files", trash_files, STAGE_BIT(TRASH_UNLINK) | STAGE_BIT(TRASH_END)},
+    [TRASH_PICK] = {"pick", trash_pick, STAGE_BIT(TRASH_LIST) | STAGE_BIT(TRASH_FILES) | STAGE_BIT(TRASH_END)},
+    [TRASH_FILES] = {"files", trash_files, STAGE_BIT(TRASH_FILES) | STAGE_BIT(TRASH_UNLINK) | STAGE_BIT(TRASH_END)},
     [TRASH_UNLINK] = {"unlink", trash_unlink, STAGE_BIT(TRASH_UNLINK) | STAGE_BIT(TRASH_END)},
     [TRASH_END] = {"end", trash_end, 0},
 };

@@ -10,7 +10,7 @@ import time
 
 from leatd import Leatd
 
-PRODUCE, METADATA, API_VERSIONS = 0, 3, 18
+PRODUCE, FETCH, METADATA, API_VERSIONS = 0, 1, 3, 18
 
 
 def crc32c(data):
@@ -202,6 +202,23 @@ def gone_in_the_middle(broker):
         Client(broker).send(b''.join(produce(k, 't', k % 4, batch(b'z' * 1000)) for k in range(i))).s.close()
 
 
+def fetch(correlation, topic, partition):
+    body = struct.pack('>iiiibi', -1, 0, 1, 50 << 20, 0, 1) + text(topic) + struct.pack('>iiqi', 1, partition, 0, 50 << 20)
+    return frame(FETCH, 4, correlation, body)
+
+
+def stops_for_a_reader_that_does_not_read(broker):
+    """A clean stop is not held by answers that nobody takes. The last case: it stops the broker."""
+    big = batch(bytes(900000))
+    for _ in range(45):
+        assert Client(broker).send(produce(1, 'big', 0, big)).produced()[1] == 0
+    client = Client(broker)
+    client.send(b''.join(fetch(i, 'big', 0) for i in range(8)))
+    time.sleep(0.5)
+    broker.stop()
+    client.s.close()
+
+
 CASES = [
     closes('B1 length 0', struct.pack('>i', 0)),
     closes('B1 length negative', struct.pack('>i', -5)),
@@ -218,11 +235,15 @@ CASES = [
 
 
 def main():
-    with Leatd(os.path.abspath(sys.argv[1]), 'leat.topics=t:4', 'leat.shards=2') as broker:
+    with Leatd(os.path.abspath(sys.argv[1]), 'leat.topics=t:4,big:1', 'leat.shards=2') as broker:
         for case in CASES:
             case(broker)
             healthy(broker)
             print('ok', case.__name__)
+        stops_for_a_reader_that_does_not_read(broker)
+        assert 'drain.late' in broker.log.read_text()
+        broker.start()
+        healthy(broker)
 
 
 main()
