@@ -159,8 +159,8 @@ static int open_check(struct task *t)
                     o->paths[0].s, status_text(status));
     disk_journals_set(o->store->disk, MAX(d.journals, shards));
     if (d.journals < shards) return write_journals(o, d.id, shards); /* noted before a journal beyond them is made */
-    disk_directory_set(o->store->disk, d.id.b, false);
-    return OPEN_READY;
+    /* a start before this one may have been killed between a rename and its sync: these names, too, must be durable */
+    return submit(o, 0, (struct io_op){.kind = IO_SYNC_DIR, .path = o->store->dir.s}, OPEN_SUBDIRS);
 }
 
 static int open_list(struct task *t)
