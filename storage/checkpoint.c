@@ -6,7 +6,7 @@
  *   sync      the files written since the last checkpoint and the directories with new names, or the file system
  *   clear     wait until every flush of this disk that began before these syncs has ended (rule D9: one that fails may
  *             take bytes along that the later ones called well)
- *   allocate  room in the table file
+ *   allocate  room in the table file, ahead where there is some
  *   write     the chunk
  *   table     sync of the table file; then clear as before
  *   free      journal groups that the checkpoint *before* this one no longer needed are free (one late, rule A11)
@@ -253,16 +253,24 @@ static bool waits_for_flushes(struct table_writer *w)
     return true;
 }
 
+static uint64_t chunk_end(const struct table_writer *w)
+{
+    return (w->base ? 0 : w->pos) + w->chunk.len;
+}
+
+/* With a base, room for its deltas and for the next base in this file too: a full disk can then still be emptied, for
+ * checkpoints go on (rule A10). */
 static int cp_clear(struct task *t)
 {
     struct table_writer *w = container_of(t, struct table_writer, task);
     if (waits_for_flushes(w)) return STAGE_WAIT(CP_CLEAR);
     if (store_fenced(w->store)) return give_up(w, STATUS_FENCED);
     uint64_t generation = w->header.generation;
-    uint64_t end = (w->base ? 0 : w->pos) + w->chunk.len, *allocated = &w->allocated[generation % 2];
-    w->op.status = STATUS_OK;
-    if (end <= *allocated) return CP_ALLOCATE;
-    uint64_t more = align_up(MAX(end - *allocated, ALLOCATE_BYTES), BLOCK_BYTES);
+    uint64_t wish = w->base ? 2 * w->chunk.len + 2ull * DELTA_MIN_BYTES : chunk_end(w);
+    uint64_t *allocated = &w->allocated[generation % 2];
+    w->op = (struct io_op){.status = STATUS_OK};
+    if (wish <= *allocated) return CP_ALLOCATE;
+    uint64_t more = align_up(MAX(wish - *allocated, ALLOCATE_BYTES), BLOCK_BYTES);
     w->op = (struct io_op){
         .kind = IO_ALLOCATE, .task = t, .file = w->files[generation % 2], .pos = *allocated, .len = (uint32_t)more};
     *allocated += more;
@@ -276,7 +284,8 @@ static int cp_allocate(struct task *t)
     uint64_t file = w->header.generation % 2;
     if (w->op.status == STATUS_NO_SPACE) {
         w->allocated[file] -= w->op.len;
-        return give_up(w, STATUS_NO_SPACE);
+        if (chunk_end(w) > w->allocated[file]) return give_up(w, STATUS_NO_SPACE);
+        w->op.status = STATUS_OK; /* it was for later */
     }
     if (w->op.status != STATUS_OK && w->op.status != STATUS_UNSUPPORTED) {
         journal_fail(w->store->journal);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Makes a journal that is not there, in a directory of another name: the ring's files written with zeros (an fdatasync
- * of a pre-zeroed file is one write and one flush), the two table files, the control file with its first page
- * (REC_NOTE). Everything is synced, then the directory gets its name: a journal directory that exists was once
- * complete, so a file that misses in it is damage, never a reason to begin anew. */
+ * of a pre-zeroed file is one write and one flush), the two table files (their first space: a full disk can then still
+ * be emptied, rule A10), the control file with its first page (REC_NOTE). Everything is synced, then the directory gets
+ * its name: a journal directory that exists was once complete, so a file that misses in it is damage, never a reason to
+ * begin anew. */
 #include "storage/recovery.h"
 
 #include "base/bytes.h"
@@ -60,7 +61,7 @@ int rec_make_open(struct task *t)
 static uint64_t wanted_bytes(const struct recovery *r)
 {
     if (r->made < ring_count(r)) return r->journal->config.file_bytes;
-    return r->made == ring_count(r) + 2 ? 2 * BLOCK_BYTES : 0;
+    return r->made == ring_count(r) + 2 ? 2 * BLOCK_BYTES : TABLE_FIRST_BYTES;
 }
 
 static void keep_handle(struct recovery *r, int32_t handle)
@@ -73,6 +74,7 @@ static void keep_handle(struct recovery *r, int32_t handle)
         j->slot_count = i + 1;
     } else if (i < ring_count(r) + 2) {
         r->store->table->files[i - ring_count(r)] = handle;
+        r->store->table->allocated[i - ring_count(r)] = TABLE_FIRST_BYTES;
     } else {
         j->control_file = handle;
     }

@@ -18,6 +18,7 @@
 
 #define TABLE_MAGIC        0x4c4241545441454cull /* "LEATTABL" */
 #define TABLE_VERSION      3u
+#define TABLE_FIRST_BYTES  (1u << 20) /* of a new table file: zeros */
 #define CHUNK_HEADER_BYTES 128u
 #define RECORD_HEAD_BYTES  8u
 
