@@ -261,6 +261,25 @@ static void a10_a_piece_without_space(void)
     story_end(&s);
 }
 
+/* Not a byte is free: checkpoints go on, in the space that the table files have, so the ring can be emptied. */
+static void a10_table_space_is_there(void)
+{
+    story_begin(&s, 20, NULL);
+    story_append_some(&s, 2, 20000);
+    sim_disk_capacity(s.w.machine, sim_disk_used(s.w.machine));
+    world_pass(&s.w, 2 * NS_PER_S);
+    ASSERT_EQ(story_append(&s, 2, 700), STATUS_NO_SPACE);
+    for (int32_t i = 0; i < 40; i++) {
+        ASSERT_EQ(world_epoch(&s.w, s.p, i + 1), STATUS_OK);
+        ASSERT_EQ(world_checkpoint(&s.w), STATUS_OK);
+        if (i == 20) s.w.stores[0]->table->number = 0; /* a base, in the other file */
+    }
+    story_again(&s, SIM_POWER);
+    ASSERT_EQ(partition_epoch(s.p), 40);
+    story_expect_all(&s, 0);
+    story_end(&s);
+}
+
 /* Below the reserve appends are refused before anything is in the way; a topic is deleted; its trash goes at once, not
  * after its hour; appends go on. */
 static void a10_the_trash_gives_way(void)
@@ -391,6 +410,7 @@ TEST_MAIN("rules A8 to A11", {"A8 damage is not an end", a8_damage_is_not_an_end
           {"A9 a commit is bounded", a9_a_commit_is_bounded}, {"A9 a raised message.max.bytes", a9_a_raised_limit},
           {"A9 a raised message.max.bytes with crashes", a9_a_raised_limit_with_crashes},
           {"A10 a piece without space", a10_a_piece_without_space},
+          {"A10 table space is there before the disk is full", a10_table_space_is_there},
           {"A10 the trash gives way", a10_the_trash_gives_way},
           {"A11 a delta costs what it holds", a11_a_delta_costs_what_it_holds},
           {"A11 space is freed one checkpoint late", a11_space_is_freed_one_checkpoint_late},

@@ -196,4 +196,5 @@ static void no_space_only_waits(void)
 
 TEST_MAIN("D3 ring growth", {"grows while it is used", grows_while_it_is_used},
           {"a crash at every step, ordered names", crash_with_ordered_names},
-          {"a crash at every step, weak names", crash_with_weak_names}, {"no space only waits", no_space_only_waits})
+          {"a crash at every step, weak names", crash_with_weak_names},
+          {"D18 no space for a growing ring only waits", no_space_only_waits})

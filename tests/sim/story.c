@@ -279,6 +279,25 @@ enum status story_read(struct story *s, int64_t offset)
     return status;
 }
 
+int64_t story_judge(struct story *s, int64_t from, int64_t end)
+{
+    int64_t damaged = 0;
+    for (int64_t offset = from; offset < end; offset++) {
+        enum status status = story_read(s, offset);
+        ASSERT(status == STATUS_OK || status == STATUS_DAMAGED);
+        damaged += status == STATUS_DAMAGED;
+    }
+    return damaged;
+}
+
+void story_rot(struct story *s, const char *path, uint64_t pos)
+{
+    uint8_t byte;
+    ASSERT_EQ(sim_file_read(s->w.machine, path, pos, &byte, 1), STATUS_OK);
+    byte ^= 0x10;
+    ASSERT_EQ(sim_file_write(s->w.machine, path, pos, &byte, 1), STATUS_OK);
+}
+
 /* --- helpers --- */
 
 struct naming {

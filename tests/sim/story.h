@@ -56,6 +56,12 @@ bool story_changed(void *story);              /* that change was answered; for s
 void story_expect_all(struct story *s, int64_t from);
 enum status story_read(struct story *s, int64_t offset); /* one batch; its tag is checked when OK */
 
+/* Reads each offset of [from, end) alone: right, or DAMAGED; never another record in its place, never nothing. How many
+ * were DAMAGED. */
+int64_t story_judge(struct story *s, int64_t from, int64_t end);
+/* At rest: flips a bit of a file. */
+void story_rot(struct story *s, const char *path, uint64_t pos);
+
 void story_tell(struct story *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* From now on file ops whose line matches one of these globs are told when they have had their effect, "begins ..."
  * lines when they are submitted. */
