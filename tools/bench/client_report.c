@@ -162,7 +162,7 @@ static void table_warnings(const struct client_report *r, FILE *out)
                 own / o->threads * 100);
     if (r->seconds >= SHORT_S && machine >= 0.95 * (double)r->machine.cpus)
         fprintf(out, "MACHINE-BOUND: all cores were busy: generator, broker and others took from each other\n");
-    if (o->rate > 0 && client_writes(o) && o->count == 0 && ratio((double)x->acked, r->seconds) < 0.99 * o->rate)
+    if (o->rate > 0 && client_writes(o) && o->count == 0 && ratio((double)x->acked, r->seconds) < 0.95 * o->rate)
         fprintf(out, "OVERLOADED: %.0f records/s were asked for, %.0f came through; %llu of them never\n", o->rate,
                 ratio((double)x->acked, r->seconds), (unsigned long long)x->unanswered);
     if (drift > CLIENT_DRIFT_LIMIT)

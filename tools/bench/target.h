@@ -26,7 +26,6 @@ struct target {
     uint32_t *leaders; /* index of brokers */
     int64_t *begins, *ends;
     struct target_producer *producers; /* by connection */
-    bool made;                         /* at least one of the topics is ours */
 };
 
 /* False: error says why in one sentence. target_free in any case. */

@@ -17,6 +17,7 @@
 #define ALREADY_EXISTS     36
 #define PARTITIONS_DEFAULT 6
 #define TIMEOUT_MS         30000
+#define PARTITIONS_AT_ONCE 2000u /* Apache Kafka takes no request that makes more than 10,000 records, one each */
 
 static void *zeroed(size_t count, size_t size)
 {
@@ -33,40 +34,54 @@ bool target_refuse(struct asker *a, const char *what, struct str topic, int16_t 
     return false;
 }
 
-bool target_create(struct target *t, const struct client_options *o, struct asker *a, const bool *missing)
+static bool create_some(struct asker *a, struct create_topics_request_topic *topics, int32_t count)
 {
     struct create_topics_request q;
     struct create_topics_response r;
+    create_topics_request_init(&q);
+    q.topics = topics;
+    q.topics_count = count;
+    q.timeout_ms = TIMEOUT_MS;
+    bool good = ask(a, CREATE_TOPICS, &q, &r);
+    for (int32_t i = 0; good && i < r.topics_count; i++) {
+        const struct create_topics_response_topic *one = &r.topics[i];
+        if (one->error_code != 0 && one->error_code != ALREADY_EXISTS)
+            good = target_refuse(a, "making topic", one->name, one->error_code, one->error_message);
+    }
+    return good;
+}
+
+bool target_create(struct target *t, const struct client_options *o, struct asker *a, const bool *missing)
+{
     struct create_topics_request_topic *topics = zeroed(t->topic_count, sizeof *topics);
     struct create_topics_request_config configs[BENCH_CONFIGS_MAX];
+    uint32_t partitions = o->partitions > 0 ? o->partitions : PARTITIONS_DEFAULT, waiting = 0;
+    int32_t count = 0;
+    bool good = true;
     for (uint32_t i = 0; i < o->config_count; i++) {
         const char *sign = strchr(o->configs[i], '=');
         create_topics_request_config_init(&configs[i]);
         configs[i].name = (struct str){o->configs[i], (int32_t)(sign - o->configs[i])};
         configs[i].value = str_of(sign + 1);
     }
-    create_topics_request_init(&q);
-    q.topics = topics;
-    q.topics_count = 0;
-    q.timeout_ms = TIMEOUT_MS;
-    for (uint32_t i = 0; i < t->topic_count; i++) {
-        if (!missing[i]) continue;
-        struct create_topics_request_topic *one = &topics[q.topics_count++];
-        create_topics_request_topic_init(one);
-        one->name = str_of(t->topics[i]);
-        one->num_partitions = (int32_t)(o->partitions > 0 ? o->partitions : PARTITIONS_DEFAULT);
-        one->replication_factor = (int16_t)o->replication;
-        if (o->replication < 0 && a->versions[CREATE_TOPICS] < 4) one->replication_factor = 1;
-        one->configs = configs;
-        one->configs_count = (int32_t)o->config_count;
+    for (uint32_t i = 0; good && i < t->topic_count; i++) {
+        if (missing[i]) {
+            struct create_topics_request_topic *one = &topics[count++];
+            create_topics_request_topic_init(one);
+            one->name = str_of(t->topics[i]);
+            one->num_partitions = (int32_t)partitions;
+            one->replication_factor = (int16_t)o->replication;
+            if (o->replication < 0 && a->versions[CREATE_TOPICS] < 4) one->replication_factor = 1;
+            one->configs = configs;
+            one->configs_count = (int32_t)o->config_count;
+            waiting += partitions;
+        }
+        if (count == 0 || (waiting < PARTITIONS_AT_ONCE && i + 1 < t->topic_count)) continue;
+        good = create_some(a, topics, count);
+        count = 0;
+        waiting = 0;
     }
-    bool good = ask(a, CREATE_TOPICS, &q, &r);
     free(topics);
-    for (int32_t i = 0; good && i < r.topics_count; i++)
-        if (r.topics[i].error_code != 0 && r.topics[i].error_code != ALREADY_EXISTS)
-            good =
-                target_refuse(a, "making topic", r.topics[i].name, r.topics[i].error_code, r.topics[i].error_message);
-    t->made = good;
     return good;
 }
 
