@@ -53,7 +53,8 @@ class Leat:
         """topics: (name, partitions) that the configuration makes, for a broker that does not serve CreateTopics."""
         shutil.rmtree(self.dir, ignore_errors=True)
         self.dir.mkdir()
-        command = [self.program, '-o', 'listeners=PLAINTEXT://127.0.0.1:0', '-o', f'log.dirs={self.dir}/data']
+        command = [self.program, '-o', 'listeners=PLAINTEXT://127.0.0.1:0', '-o', f'log.dirs={self.dir}/data', '-o',
+                   'leat.http.listener=127.0.0.1:0']
         if topics:
             command += ['-o', 'leat.topics=' + ','.join(f'{name}:{count}' for name, count in topics)]
         with open(self.dir / 'log.txt', 'wb') as log:
@@ -72,12 +73,8 @@ class Leat:
     def stop(self):
         if self.process is None:
             return
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self.process.kill()  # nothing of it is kept: a clean stop would only move data into files
+        self.process.wait()
         self.process = None
         shutil.rmtree(self.dir, ignore_errors=True)
 

@@ -53,6 +53,11 @@ def others_cores(f):
     return (f['machine_cpu_s'] - f['generator']['cpu_s'] - broker_cpu(f)) / f['seconds']
 
 
+def overloaded(f):
+    """Open loop: less came through than was asked for."""
+    return f['acked_per_s'] < 0.95 * f.get('load', {}).get('rate', 0)
+
+
 def ack_ns(p):
     return lambda f: f['ack'][p]
 
@@ -232,7 +237,8 @@ def marks(runs, workload, system):
     """What the rounds were like."""
     found = []
     figures = [r['figures'] for r in runs if r['workload'] == workload and r['system'] == system]
-    for name, true in (('client-bound', lambda f: f['generator'].get('client_bound')), ('drifted', lambda f: f.get('drifted')),
+    for name, true in (('client-bound', lambda f: f['generator'].get('client_bound')), ('overloaded', overloaded),
+                       ('drifted', lambda f: f.get('drifted')),
                        ('disturbed', lambda f: others_cores(f) > DISTURBED)):
         n = sum(bool(true(f)) for f in figures)
         if n:
@@ -326,8 +332,9 @@ def pictures(results):
     }
     lines = {'ack': ('Acknowledgement latency, one 1 KiB request in flight', curves('ack-one', 'ack')),
              'e2e': ('End-to-end latency, 5,000 records/s', curves('e2e', 'e2e'))}
-    drawn = {name: svg.bars(title, unit, groups) for name, (title, unit, groups) in bars.items() if groups}
-    drawn.update({name: svg.percentiles(title, found) for name, (title, found) in lines.items() if found})
+    note = ' (not to be quoted)' if why_not(results['setting'], runs) else ''
+    drawn = {name: svg.bars(title + note, unit, groups) for name, (title, unit, groups) in bars.items() if groups}
+    drawn.update({name: svg.percentiles(title + note, found) for name, (title, found) in lines.items() if found})
     return drawn
 
 

@@ -57,6 +57,9 @@ def bad_runs_are_marked():
     text = report.section(results(others=0.5, drifted=True))
     assert 'in 9 of 9 runs the probes' in text and 'in 9 of 9 runs something else used' in text
     assert 'drifted, disturbed' in text and 'met (not to be quoted)' in text
+    asked = results()
+    asked['runs'][2]['figures']['load'] = {'rate': 6000.0}  # 5000 came through
+    assert 'overloaded in 1 of 3' in report.section(asked)
     one = results()
     one['runs'][0]['figures']['drifted'] = True
     assert 'drifted in 1 of 3' in report.section(one)
