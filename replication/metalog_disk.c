@@ -279,7 +279,7 @@ static int disk_group_synced(struct task *t)
         s->last_index = MAX(s->last_index, op->base + op->count - 1);
         tell_persisted(m, op);
     }
-    if (op->kind == DISK_OP_RESET && m->snap.work == SNAP_INSTALL) m->installed = true; /* else recovery's */
+    if (op->kind == DISK_OP_RESET && op->install) m->installed = true;
     if (d->buffer_bytes > GROUP_FILL_BYTES) { /* a rare huge group does not keep its memory */
         mem_free_aligned(m->mem, MEM_REPLICATION, d->buffer, d->buffer_bytes);
         d->buffer = NULL;

@@ -45,6 +45,7 @@ struct disk_op {
     uint64_t serial;            /* VOTE: counts up */
     uint64_t term;              /* VOTE, RESET */
     int32_t vote;               /* VOTE */
+    bool install;               /* RESET: of a leader's snapshot, which the pump waits for; else recovery's own */
     uint64_t base;              /* ENTRIES, RESET */
     struct log_entry **entries; /* ENTRIES: counted */
     uint32_t count, room;

@@ -30,6 +30,13 @@ static int fail(struct opening *o, enum status status, const char *what)
     return open_fail(o, status, "%s: %s: %s", o->path.s, what, status_text(status));
 }
 
+void metalog_parent_path(const struct metalog *m, struct path *p)
+{
+    const char *dir = m->dir.s, *slash = strrchr(dir, '/');
+    int bytes = slash == NULL ? 0 : slash == dir ? 1 : (int)(slash - dir);
+    path_set(p, "%.*s", bytes == 0 ? 1 : bytes, bytes == 0 ? "." : dir);
+}
+
 int make_dir(struct task *t)
 {
     struct opening *o = of(t);
@@ -173,9 +180,7 @@ int make_name(struct task *t)
 {
     struct opening *o = of(t);
     if (o->io.status != STATUS_OK) return fail(o, o->io.status, "cannot be named");
-    const char *dir = o->m->dir.s, *slash = strrchr(dir, '/');
-    int bytes = slash == NULL ? 0 : slash == dir ? 1 : (int)(slash - dir);
-    path_set(&o->path2, "%.*s", bytes == 0 ? 1 : bytes, bytes == 0 ? "." : dir);
+    metalog_parent_path(o->m, &o->path2);
     return open_submit(o, (struct io_op){.kind = IO_SYNC_DIR, .path = o->path2.s}, MAKE_DONE);
 }
 

@@ -122,7 +122,8 @@ static int check_config(struct opening *o, const struct metalog_control *c)
         return open_fail(o, STATUS_FORMAT,
                          "%s: was made for other voters (%u of them): changing the voters is not supported yet",
                          o->path.s, c->voter_count);
-    return OPEN_LIST;
+    return open_submit(
+        o, (struct io_op){.kind = IO_LIST, .path = o->m->dir.s, .data = o->names, .len = OPEN_NAMES_BYTES}, OPEN_NAMES);
 }
 
 static int open_pages(struct task *t)
@@ -156,13 +157,6 @@ static int open_pages(struct task *t)
 }
 
 /* --- names --- */
-
-static int open_list(struct task *t)
-{
-    struct opening *o = of(t);
-    return open_submit(
-        o, (struct io_op){.kind = IO_LIST, .path = o->m->dir.s, .data = o->names, .len = OPEN_NAMES_BYTES}, OPEN_NAMES);
-}
 
 /* "<prefix><exactly this many digits>" as a number. */
 static bool numbered(const char *name, const char *prefix, size_t digits, uint64_t *ret_number)
@@ -250,16 +244,16 @@ static int open_decide(struct task *t)
     m->snapshot_term = o->head.term;
     m->older_snapshot = o->snapshot_at + 1 < o->snapshot_count ? o->snapshots[o->snapshot_at + 1] : 0;
     m->snap.drop_snapshot = m->older_snapshot;
-    return open_submit(o, (struct io_op){.kind = IO_DATASYNC, .file = m->disk.segment_file}, OPEN_NOTE);
+    return OPEN_PROVE;
 }
 
+/* A new incarnation, with what it has accepted. */
 static int open_note(struct task *t)
 {
     struct opening *o = of(t);
     struct metalog_control *c = &o->m->disk.control;
-    if (o->io.status != STATUS_OK)
-        return open_fail(o, o->io.status, "%s: the log cannot be flushed: %s", o->m->dir.s, status_text(o->io.status));
-    if (o->io.kind == IO_DATASYNC && o->transfer.op.kind != IO_WRITE) {
+    if (!o->noting) {
+        o->noting = true;
         c->page++;
         c->incarnation++;
         c->accepted = o->m->disk.sequence;
@@ -363,8 +357,7 @@ static const struct stage open_stages[] = {
                              STAGE_BIT(OPEN_DIR_STAT) | STAGE_BIT(OPEN_LOCKED) | OR_END},
     [OPEN_DIR_STAT] = {"directory", open_dir_stat, STAGE_BIT(MAKE_DIR) | OR_END},
     [OPEN_LOCKED] = {"locked", open_locked, STAGE_BIT(OPEN_LOCKED) | STAGE_BIT(OPEN_PAGES) | OR_END},
-    [OPEN_PAGES] = {"pages", open_pages, STAGE_BIT(OPEN_LIST) | OR_END},
-    [OPEN_LIST] = {"list", open_list, STAGE_BIT(OPEN_NAMES)},
+    [OPEN_PAGES] = {"pages", open_pages, STAGE_BIT(OPEN_NAMES) | OR_END},
     [OPEN_NAMES] = {"names", open_names, STAGE_BIT(OPEN_CLEAN) | OR_END},
     [OPEN_CLEAN] = {"clean", open_clean, STAGE_BIT(OPEN_CLEAN) | STAGE_BIT(FIND_SNAPSHOT)},
     [MAKE_DIR] = {"make directory", make_dir, STAGE_BIT(MAKE_CLEAN) | OR_END},
@@ -388,7 +381,8 @@ static const struct stage open_stages[] = {
                     STAGE_BIT(SCAN_PARSE) | STAGE_BIT(SCAN_WITNESS) | STAGE_BIT(SCAN_NEXT) | OR_END},
     [SCAN_WITNESS] = {"scan witness", scan_witness, STAGE_BIT(SCAN_WITNESS) | STAGE_BIT(SCAN_NEXT) | OR_END},
     [SCAN_NEXT] = {"scan next", scan_next, STAGE_BIT(SCAN_OPEN) | STAGE_BIT(OPEN_DECIDE) | OR_END},
-    [OPEN_DECIDE] = {"decide", open_decide, STAGE_BIT(OPEN_NOTE) | OR_END},
+    [OPEN_DECIDE] = {"decide", open_decide, STAGE_BIT(OPEN_PROVE) | OR_END},
+    [OPEN_PROVE] = {"prove", open_prove, STAGE_BIT(OPEN_PROVE) | STAGE_BIT(OPEN_NOTE) | OR_END},
     [OPEN_NOTE] = {"note", open_note, STAGE_BIT(OPEN_NOTE) | STAGE_BIT(OPEN_NOTED) | OR_END},
     [OPEN_NOTED] = {"noted", open_noted, STAGE_BIT(RESTORE_OPEN) | STAGE_BIT(OPEN_START) | OR_END},
     [RESTORE_OPEN] = {"restore open", restore_open, STAGE_BIT(RESTORE_READ)},

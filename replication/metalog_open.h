@@ -3,6 +3,7 @@
  *   metalog_open.c     control file, its pages, the names in the directory, the end
  *   metalog_make.c     a directory that is not there
  *   metalog_recover.c  the log's segments
+ *   metalog_prove.c    what was read is put on the medium
  *   metalog_restore.c  snapshots: which one is sound, and its bytes to the owner */
 #pragma once
 #include "replication/metalog_impl.h"
@@ -17,7 +18,6 @@ enum open_stage {
     OPEN_DIR_STAT,
     OPEN_LOCKED,
     OPEN_PAGES,
-    OPEN_LIST,
     OPEN_NAMES,
     OPEN_CLEAN,
     MAKE_DIR,
@@ -38,6 +38,7 @@ enum open_stage {
     SCAN_WITNESS,
     SCAN_NEXT,
     OPEN_DECIDE,
+    OPEN_PROVE,
     OPEN_NOTE,
     OPEN_NOTED,
     RESTORE_OPEN,
@@ -80,13 +81,17 @@ struct opening {
     uint64_t expected, witness_at; /* sequence */
     uint32_t chain;
     uint64_t last_incarnation, reset_index;
-    bool any_group, anchored, witness, zero, reset_needed;
+    /* the last group read: the one that no later group proves */
+    uint32_t last_length, last_segment, proof; /* proof: step of OPEN_PROVE */
+    uint64_t last_pos;
+    bool any_group, anchored, witness, zero, reset_needed, noting;
 };
 
 int open_fail(struct opening *o, enum status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 int open_submit(struct opening *o, struct io_op io, int next);
 int open_read(struct opening *o, int32_t file, void *data, uint32_t len, uint64_t pos, int next);
 
+void metalog_parent_path(const struct metalog *m, struct path *p);
 int make_dir(struct task *t);
 int make_clean(struct task *t);
 int make_file(struct task *t);
@@ -104,6 +109,7 @@ int scan_lock(struct task *t);
 int scan_parse(struct task *t);
 int scan_witness(struct task *t);
 int scan_next(struct task *t);
+int open_prove(struct task *t);
 int restore_open(struct task *t);
 int restore_read(struct task *t);
 int open_lock_again(struct opening *o, int next); /* waits a little; fails after LOCK_WAIT_NS */

@@ -111,16 +111,16 @@ static bool follows(const struct opening *o, const struct metalog_group *g)
     return g->sequence == o->expected && g->chain == o->chain;
 }
 
-/* False: it contradicts what was read before. */
-static bool take_entries(struct opening *o, const uint8_t *group, const struct metalog_group *g,
-                         enum status *ret_status)
+/* NULL, or what it contradicts. */
+static const char *take_entries(struct opening *o, const uint8_t *group, const struct metalog_group *g,
+                                enum status *ret_status)
 {
     struct entry_log *l = &o->m->entries;
     uint32_t pos = MGROUP_HEAD_BYTES;
     *ret_status = STATUS_OK;
     if (!o->anchored) entry_log_reset(l, g->base); /* the first entries say where the log begins */
     o->anchored = true;
-    if (g->base > entry_log_last(l) + 1) return false;
+    if (g->base > entry_log_last(l) + 1) return "entries behind a gap in the log";
     if (g->base < l->first)
         entry_log_reset(l, g->base);
     else
@@ -129,11 +129,12 @@ static bool take_entries(struct opening *o, const uint8_t *group, const struct m
         struct entry_view e;
         metalog_group_entry(group, g, &pos, &e);
         const struct log_entry *before = entry_log_at(l, entry_log_last(l));
-        if (e.term > o->m->disk.control.term || (before != NULL && e.term < before->term)) return false;
+        if (e.term > o->m->disk.control.term) return "an entry of a term that the control file has not seen";
+        if (before != NULL && e.term < before->term) return "an entry of an older term than the one before it";
         *ret_status = entry_log_append(l, &e);
-        if (*ret_status != STATUS_OK) return false;
+        if (*ret_status != STATUS_OK) return "";
     }
-    return true;
+    return NULL;
 }
 
 static int take(struct opening *o, const uint8_t *group, const struct metalog_group *g)
@@ -141,10 +142,9 @@ static int take(struct opening *o, const uint8_t *group, const struct metalog_gr
     struct metalog *m = o->m;
     struct metalog_segment *s = &m->disk.segments[m->disk.segment_count - 1];
     enum status status = STATUS_OK;
-    if (g->kind == MGROUP_ENTRIES && !take_entries(o, group, g, &status)) {
-        if (status == STATUS_OK) return damaged(o, "entries that contradict the log before them");
-        return open_fail(o, status, "%s: no memory for the log", o->path.s);
-    }
+    const char *wrong = g->kind == MGROUP_ENTRIES ? take_entries(o, group, g, &status) : NULL;
+    if (status != STATUS_OK) return open_fail(o, status, "%s: no memory for the log", o->path.s);
+    if (wrong != NULL) return damaged(o, wrong);
     if (g->kind == MGROUP_RESET) {
         entry_log_reset(&m->entries, g->base + 1);
         o->reset_index = g->base;
@@ -153,6 +153,9 @@ static int take(struct opening *o, const uint8_t *group, const struct metalog_gr
     if (g->kind != MGROUP_CLOSE) s->last_index = MAX(s->last_index, g->base + g->count - (g->count > 0));
     if (g->base > o->head.index) m->log_since_snapshot += g->length;
     o->any_group = true;
+    o->last_pos = o->pos;
+    o->last_length = g->length;
+    o->last_segment = o->segment;
     o->expected = g->sequence + 1;
     o->chain = g->crc;
     o->last_incarnation = g->incarnation;

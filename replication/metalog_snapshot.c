@@ -311,6 +311,7 @@ static int snap_done(struct task *t)
         if (op == NULL) return SNAP_GIVE_UP;
         op->base = s->index;
         op->term = s->term;
+        op->install = true;
         m->count.installs++;
     }
     METALOG_LOG(m, LOG_INFO, "metalog.snapshot", LOG_UINT("index", s->index), LOG_UINT("bytes", s->pos),

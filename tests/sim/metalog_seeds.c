@@ -53,8 +53,7 @@ static void some_submits(struct metalog_world *w)
 static void crash(struct metalog_world *w, struct metalog_node *n)
 {
     crashes++;
-    /* after a failed sync the cache may not be believed: such a machine loses power */
-    mworld_kill(w, (uint32_t)(n - w->nodes), n->failed || roll(w, 2) == 0 ? SIM_POWER : SIM_KILL);
+    mworld_kill(w, (uint32_t)(n - w->nodes), roll(w, 2) == 0 ? SIM_POWER : SIM_KILL);
 }
 
 static void cut_some(struct metalog_world *w)
