@@ -100,16 +100,6 @@ class Bank:
         return verdict
 
 
-def metalog_finder(build):
-    for command in [[METALOG[1]], [METALOG[2]], [METALOG[0], "--nodes", "1", "--seeds", "20", "--seconds", "20"],
-                    [METALOG[0], "--nodes", "3", "--seeds", "20", "--seconds", "20"]]:
-        code, out = run([str(build / command[0])] + command[1:], build, 300)
-        if code != 0:
-            lines = [line.strip() for line in out.splitlines() if "Test " in line or "broken" in line or "CHECK" in line]
-            return lines[0] if lines else "exit %d" % code
-    return None
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--search", action="store_true")

@@ -45,11 +45,19 @@ static void append(uint32_t node, uint64_t from, uint64_t count, uint32_t size)
     for (uint64_t i = from; i < from + count; i++) ASSERT_EQ(mworld_append(&w, node, i, size), STATUS_OK);
 }
 
+static bool same(void)
+{
+    for (uint32_t i = 0; i < 3; i++)
+        if (w.nodes[i].index != w.truth_count || w.nodes[i].hash != w.nodes[0].hash) return false;
+    return true;
+}
+
+/* Some election times of the stories are long: a candidate of a later term makes everybody wait for one more election.
+ */
 static void expect_same(void)
 {
-    mworld_pass(&w, 2 * NS_PER_S);
-    for (uint32_t i = 1; i < 3; i++) ASSERT(w.nodes[i].index == w.nodes[0].index && w.nodes[i].hash == w.nodes[0].hash);
-    ASSERT_EQ(w.nodes[0].index, w.truth_count);
+    for (int i = 0; i < 30 && !same(); i++) mworld_pass(&w, NS_PER_S);
+    ASSERT(same());
 }
 
 static void entries_reach_everybody(void)
