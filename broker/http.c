@@ -268,10 +268,13 @@ static void look(struct http *h)
     }
     if (cut_one(h)) return;
     h->looked = e->now;
+    bool full = h->connections->value >= HTTP_CONNECTIONS;
     CHECK(MHD_run(h->daemon) == MHD_YES);
     round_begin(h);
     if (!h->poll.in_flight) env_submit(e, &h->poll);
     struct mono_ns until = next_look(h);
+    /* A full library does not watch the listener, and begins to again at the start of a run only. */
+    if (full && h->connections->value < HTTP_CONNECTIONS) until = e->now;
     if (until.v == INT64_MAX)
         env_timer_stop(e, &h->wake);
     else
