@@ -12,6 +12,7 @@ void directory_file_encode(uint8_t out[BLOCK_BYTES], const struct directory_file
     store_le32(out + 8, DIRECTORY_VERSION);
     memcpy(out + 16, d->id.b, sizeof d->id.b);
     store_le32(out + 32, d->journals);
+    store_le32(out + 36, d->made);
     store_le32(out + 12, sealed_crc(out, BLOCK_BYTES));
 }
 
@@ -24,5 +25,6 @@ enum status directory_file_decode(const uint8_t in[BLOCK_BYTES], struct director
     if (*ret_version != DIRECTORY_VERSION) return STATUS_FORMAT;
     memcpy(ret_file->id.b, in + 16, sizeof ret_file->id.b);
     ret_file->journals = load_le32(in + 32);
+    ret_file->made = load_le32(in + 36);
     return STATUS_OK;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* leat.directory: the file that makes a directory a log directory of Leat. One page, little-endian, format version 1:
  * 0 u64 magic "LEATDIRY", 8 u32 version, 12 u32 CRC of the page (this field as 0), 16 u8[16] directory id,
- * 32 u32 journals: shards that have one here. */
+ * 32 u32 journals: shards that have one here, or will have, 36 u32 made: journals below that number are there for sure;
+ * one that misses is damage. */
 #pragma once
 #include "storage/journal_format.h"
 
@@ -10,7 +11,7 @@
 
 struct directory_file {
     struct journal_id id;
-    uint32_t journals;
+    uint32_t journals, made;
 };
 
 void directory_file_encode(uint8_t out[BLOCK_BYTES], const struct directory_file *d);

@@ -15,6 +15,7 @@ void disk_init(struct disk *d)
     atomic_init(&d->shards_replayed, 0);
     atomic_init(&d->replay_failed, false);
     atomic_init(&d->journals, 0);
+    atomic_init(&d->made, 0);
     atomic_init(&d->rehome_needed, false);
     for (int i = 0; i < DISK_SHARDS_MAX; i++) atomic_init(&d->rehomes[i], NULL);
     atomic_init(&d->directory_state, DISK_DIRECTORY_UNKNOWN);
@@ -82,9 +83,15 @@ bool disk_replay_failed(const struct disk *d)
     return atomic_load(&d->replay_failed);
 }
 
-void disk_journals_set(struct disk *d, unsigned journals)
+void disk_journals_set(struct disk *d, unsigned journals, unsigned made)
 {
     atomic_store(&d->journals, journals);
+    atomic_store(&d->made, made);
+}
+
+unsigned disk_journals_made(const struct disk *d)
+{
+    return atomic_load(&d->made);
 }
 
 unsigned disk_journals(const struct disk *d)

@@ -20,6 +20,7 @@ struct disk {
     atomic_int directory_state;              /* start-up: enum disk_directory; set by shard 0 after directory_id */
     uint8_t directory_id[16];
     atomic_uint journals;      /* start-up: how many the directory has, or will have; set before directory_state */
+    atomic_uint made;          /* start-up: those below are there for sure; set before directory_state */
     atomic_bool rehome_needed; /* start-up: some partition is not where it belongs (rehome.c) */
     _Atomic(struct rehome *) rehomes[DISK_SHARDS_MAX]; /* start-up: each shard's, to be used on that shard only */
     _Atomic uint64_t free_bytes;                       /* of the file system, as last asked */
@@ -43,8 +44,9 @@ enum disk_directory disk_directory_get(const struct disk *d, uint8_t ret_id[16])
 void disk_shard_replayed(struct disk *d, bool ok);
 unsigned disk_shards_replayed(const struct disk *d);
 bool disk_replay_failed(const struct disk *d);
-void disk_journals_set(struct disk *d, unsigned journals);
+void disk_journals_set(struct disk *d, unsigned journals, unsigned made);
 unsigned disk_journals(const struct disk *d);
+unsigned disk_journals_made(const struct disk *d);
 /* Before the shards meet; `needed` of any shard counts. */
 void disk_rehome_set(struct disk *d, uint32_t shard, struct rehome *h, bool needed);
 struct rehome *disk_rehome_of(const struct disk *d, uint32_t shard);

@@ -44,6 +44,12 @@ static int rec_stat(struct task *t)
 static int rec_open(struct task *t)
 {
     struct recovery *r = container_of(t, struct recovery, task);
+    if (r->ops[0].status == STATUS_NOT_FOUND && r->store->number < disk_journals_made(r->store->disk))
+        return recovery_fail(
+            r, STATUS_DAMAGED,
+            "%s is missing: acknowledged records are in it; restore this directory from a replica or a "
+            "backup",
+            r->dir.s);
     if (r->ops[0].status == STATUS_NOT_FOUND) return REC_MAKE;
     if (r->ops[0].status != STATUS_OK)
         return recovery_fail(r, r->ops[0].status, "%s: %s", r->dir.s, status_text(r->ops[0].status));
@@ -135,6 +141,10 @@ static int rec_control(struct task *t)
     int next = pick_control(r);
     if (next != REC_RING) return next;
     struct control *c = &r->journal->control;
+    if (memcmp(c->directory.b, r->store->directory.b, sizeof c->directory.b) != 0 || c->shard != r->store->number)
+        return recovery_fail(r, STATUS_FORMAT,
+                             "%s belongs to another log directory, or to another place in it: put the right one there",
+                             r->dir.s);
     r->op_count = c->file_count + 2;
     for (uint32_t i = 0; i < r->op_count; i++) {
         if (i < c->file_count)

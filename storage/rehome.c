@@ -164,7 +164,9 @@ static int rh_recover(struct task *t)
     struct mem *m = h->store->env->mem;
     uint32_t number = h->next;
     h->next += h->store->env->shard_count;
-    if (h->op.status == STATUS_NOT_FOUND) return RH_STRAY; /* emptied and removed by a start before */
+    if (h->op.status == STATUS_NOT_FOUND) /* emptied and removed by a start before, or it should be there */
+        return number >= disk_journals_made(h->store->disk) ? RH_STRAY
+                                                            : fail(h, STATUS_DAMAGED, "%s is missing", h->path.s);
     struct store *s = store_new(h->store->env, h->store->disk, &h->store->config, number);
     s->directory = h->store->directory;
     s->rehome = h;
@@ -527,7 +529,7 @@ static int rh_end(struct task *t)
 
 static const struct stage rehome_stages[] = {
     [RH_STRAY] = {"stray", rh_stray, STAGE_BIT(RH_RECOVER) | STAGE_BIT(RH_OPENED)},
-    [RH_RECOVER] = {"recover", rh_recover, STAGE_BIT(RH_STRAY) | STAGE_BIT(RH_BURY)},
+    [RH_RECOVER] = {"recover", rh_recover, STAGE_BIT(RH_STRAY) | STAGE_BIT(RH_BURY) | FAILS},
     [RH_BURY] = {"bury", rh_bury, STAGE_BIT(RH_BURY) | STAGE_BIT(RH_STRAY) | FAILS},
     [RH_OPENED] = {"opened", rh_opened, FAILS},
     [RH_CLAIM] = {"claim", rh_claim, STAGE_BIT(RH_CLAIMED) | FAILS},

@@ -54,7 +54,7 @@ struct opening {
     struct recovery *recovery;
     struct burial *burial;
     struct rehome *rehome;
-    bool lowering; /* the journal count is written a last time, all are re-homed */
+    int written_next; /* stage after leat.directory was written */
     enum status status;
 };
 
@@ -128,10 +128,12 @@ static int open_made(struct task *t)
     return STAGE_WAIT(OPEN_CHECK);
 }
 
-/* The directory file with another number of journals; complete under its name or not at all. */
-static int write_journals(struct opening *o, struct journal_id id, uint32_t journals)
+/* The directory file with other numbers of journals; complete under its name or not at all. */
+static int write_journals(struct opening *o, struct journal_id id, uint32_t journals, uint32_t made, int next)
 {
-    directory_file_encode(o->page, &(struct directory_file){.id = id, .journals = journals});
+    directory_file_encode(o->page, &(struct directory_file){.id = id, .journals = journals, .made = made});
+    disk_journals_set(o->store->disk, journals, made);
+    o->written_next = next;
     path_set(&o->paths[0], "%s/leat.directory", o->store->dir.s);
     path_set(&o->paths[1], "%s/leat.directory.new", o->store->dir.s);
     o->ops[0] = (struct io_op){.kind = IO_MKDIR};
@@ -157,8 +159,10 @@ static int open_check(struct task *t)
     if (status != STATUS_OK)
         return fail(o, status, "%s: %s; if the rest of the directory is sound, restore this file from a backup",
                     o->paths[0].s, status_text(status));
-    disk_journals_set(o->store->disk, MAX(d.journals, shards));
-    if (d.journals < shards) return write_journals(o, d.id, shards); /* noted before a journal beyond them is made */
+    o->written_next = OPEN_READY;
+    if (d.journals < shards) /* noted before a journal beyond them is made */
+        return write_journals(o, d.id, shards, d.made, OPEN_READY);
+    disk_journals_set(o->store->disk, d.journals, d.made);
     /* a start before this one may have been killed between a rename and its sync: these names, too, must be durable */
     return submit(o, 0, (struct io_op){.kind = IO_SYNC_DIR, .path = o->store->dir.s}, OPEN_SUBDIRS);
 }
@@ -193,7 +197,8 @@ static int open_write(struct task *t)
             return fail(o, o->ops[i].status, "%s: cannot be written: %s", o->store->dir.s,
                         status_text(o->ops[i].status));
     for (int i = 0; i < 16; i += 8) store_le64(d.id.b + i, env_random(o->store->env));
-    disk_journals_set(o->store->disk, d.journals);
+    disk_journals_set(o->store->disk, d.journals, 0);
+    o->written_next = OPEN_READY;
     directory_file_encode(o->page, &d);
     path_set(&o->paths[1], "%s/leat.directory.new", o->store->dir.s);
     smallfile_write(o->store->env, &o->file, t, o->paths[1].s, o->page, true);
@@ -213,7 +218,7 @@ static int open_subdirs(struct task *t)
         return fail(o, o->ops[0].status, "%s: cannot be written: %s", o->paths[0].s, status_text(o->ops[0].status));
     if (o->ops[0].kind == IO_RENAME) /* env promises no order between the two while both are in flight */
         return submit(o, 0, (struct io_op){.kind = IO_SYNC_DIR, .path = o->store->dir.s}, OPEN_SUBDIRS);
-    if (o->lowering) return OPEN_SERVE;
+    if (o->written_next != OPEN_READY) return o->written_next;
     struct directory_file d;
     uint32_t version;
     CHECK_OK(directory_file_decode(o->page, &d, &version));
@@ -296,7 +301,12 @@ static int open_meet(struct task *t)
     }
     if (disk_shards_replayed(s->disk) < s->env->shard_count) return wait_a_little(o, OPEN_MEET);
     s->settled = true;
-    return rehome_needed(s) ? OPEN_REHOME : OPEN_REHOMED;
+    if (!rehome_needed(s)) return OPEN_REHOMED;
+    /* journals beyond our shards go at its end: before that they are no longer expected; the others wait in it for us
+     */
+    uint32_t made = MIN(disk_journals_made(s->disk), s->env->shard_count);
+    if (s->env->shard != 0 || made == disk_journals_made(s->disk)) return OPEN_REHOME;
+    return write_journals(o, s->directory, disk_journals(s->disk), made, OPEN_REHOME);
 }
 
 static int open_rehome(struct task *t)
@@ -313,9 +323,10 @@ static int open_rehomed(struct task *t)
     const char *error;
     enum status status = rehome_status(o->rehome, &error);
     if (status != STATUS_OK) return fail(o, status, "%s", error);
-    if (s->env->shard != 0 || disk_journals(s->disk) == s->env->shard_count) return OPEN_SERVE;
-    o->lowering = true;
-    return write_journals(o, s->directory, s->env->shard_count);
+    uint32_t shards = s->env->shard_count;
+    if (s->env->shard != 0) return OPEN_SERVE;
+    if (disk_journals(s->disk) == shards && disk_journals_made(s->disk) == shards) return OPEN_SERVE;
+    return write_journals(o, s->directory, shards, shards, OPEN_SERVE); /* all are there now, and no others */
 }
 
 static int open_serve(struct task *t)
@@ -368,13 +379,15 @@ static const struct stage open_stages[] = {
     [OPEN_LIST] = {"list", open_list, STAGE_BIT(OPEN_WRITE) | STAGE_BIT(OPEN_END)},
     [OPEN_WRITE] = {"write", open_write, STAGE_BIT(OPEN_SUBDIRS) | STAGE_BIT(OPEN_END)},
     [OPEN_SUBDIRS] = {"subdirs", open_subdirs,
-                      STAGE_BIT(OPEN_SUBDIRS) | STAGE_BIT(OPEN_SERVE) | STAGE_BIT(OPEN_READY) | STAGE_BIT(OPEN_END)},
+                      STAGE_BIT(OPEN_SUBDIRS) | STAGE_BIT(OPEN_SERVE) | STAGE_BIT(OPEN_READY) | STAGE_BIT(OPEN_REHOME) |
+                          STAGE_BIT(OPEN_END)},
     [OPEN_READY] = {"ready", open_ready, STAGE_BIT(OPEN_READY) | STAGE_BIT(OPEN_RECOVER) | STAGE_BIT(OPEN_END)},
     [OPEN_RECOVER] = {"recover", open_recover, STAGE_BIT(OPEN_BURY)},
     [OPEN_BURY] = {"bury", open_bury, STAGE_BIT(OPEN_BURY) | STAGE_BIT(OPEN_STRAYS)},
     [OPEN_STRAYS] = {"strays", open_strays, STAGE_BIT(OPEN_MEET)},
     [OPEN_MEET] = {"meet", open_meet,
-                   STAGE_BIT(OPEN_MEET) | STAGE_BIT(OPEN_REHOME) | STAGE_BIT(OPEN_REHOMED) | STAGE_BIT(OPEN_END)},
+                   STAGE_BIT(OPEN_MEET) | STAGE_BIT(OPEN_SUBDIRS) | STAGE_BIT(OPEN_REHOME) | STAGE_BIT(OPEN_REHOMED) |
+                       STAGE_BIT(OPEN_END)},
     [OPEN_REHOME] = {"rehome", open_rehome, STAGE_BIT(OPEN_REHOMED)},
     [OPEN_REHOMED] = {"rehomed", open_rehomed, STAGE_BIT(OPEN_SERVE) | STAGE_BIT(OPEN_SUBDIRS) | STAGE_BIT(OPEN_END)},
     [OPEN_SERVE] = {"serve", open_serve, STAGE_BIT(OPEN_END)},

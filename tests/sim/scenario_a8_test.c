@@ -404,6 +404,31 @@ static void a11_a_gap_is_damage(void)
     world_deinit(&s.w);
 }
 
+/* The whole journal is gone: it was there for sure once, so that is damage, never a first start. One that is being made
+ * when the first start dies is made again. */
+static void a11_a_missing_journal_is_damage(void)
+{
+    const char *error;
+    story_begin(&s, 21, NULL);
+    story_append_some(&s, 3, 700);
+    world_crash(&s.w, SIM_POWER);
+    ASSERT_EQ(sim_file_remove(s.w.machine, "/data/journal-000"), STATUS_OK);
+    STORY_WATCH(&s, "write *", "make journal*", "rename *");
+    ASSERT_EQ(story_restart(&s, SIM_POWER, &error), STATUS_DAMAGED);
+    ASSERT(strstr(error, "/data/journal-000 is missing") != NULL);
+    story_expect(&s, "");
+    world_crash(&s.w, SIM_KILL);
+    sim_disk_wipe(s.w.machine);
+    for (uint64_t steps = 5; steps < 140; steps += 5) {
+        world_boot_begin(&s.w, 1);
+        for (uint64_t i = 0; i < steps; i++) CHECK(sim_step(s.w.sim));
+        world_crash(&s.w, steps % 2 == 0 ? SIM_KILL : SIM_POWER);
+    }
+    ASSERT_EQ(world_boot(&s.w, 1), STATUS_OK);
+    world_crash(&s.w, SIM_POWER);
+    world_deinit(&s.w);
+}
+
 TEST_MAIN("rules A8 to A11", {"A8 damage is not an end", a8_damage_is_not_an_end},
           {"A8 the last group of an idle journal", a8_the_last_group}, {"A8 whose was it", a8_whose_was_it},
           {"A9 the ring holds four of the largest batches", a9_four_largest_batches},
@@ -414,4 +439,5 @@ TEST_MAIN("rules A8 to A11", {"A8 damage is not an end", a8_damage_is_not_an_end
           {"A10 the trash gives way", a10_the_trash_gives_way},
           {"A11 a delta costs what it holds", a11_a_delta_costs_what_it_holds},
           {"A11 space is freed one checkpoint late", a11_space_is_freed_one_checkpoint_late},
-          {"A11 a gap is damage", a11_a_gap_is_damage})
+          {"A11 a gap is damage", a11_a_gap_is_damage},
+          {"A11 a missing journal is damage", a11_a_missing_journal_is_damage})

@@ -38,7 +38,7 @@ static void directory(void)
 {
     uint8_t page[BLOCK_BYTES];
     uint32_t version;
-    struct directory_file d = {.id = id, .journals = 3}, back;
+    struct directory_file d = {.id = id, .journals = 3, .made = 2}, back;
     directory_file_encode(page, &d);
     compare("directory", page, sizeof page);
     ASSERT_EQ(directory_file_decode(page, &back, &version), STATUS_OK);
