@@ -180,7 +180,7 @@ static void name_file_system(uint32_t magic, char name[16])
     snprintf(name, 16, "0x%x", magic);
 }
 
-static enum status probe_dir(const char *dir, struct probe_result *r, char ret_error[256])
+static enum status probe_dir(const char *dir, bool in_use, struct probe_result *r, char ret_error[256])
 {
     struct statfs fs;
     struct statvfs flags;
@@ -193,7 +193,7 @@ static enum status probe_dir(const char *dir, struct probe_result *r, char ret_e
     r->free_bytes = (uint64_t)flags.f_bavail * flags.f_frsize;
     r->total_bytes = (uint64_t)flags.f_blocks * flags.f_frsize;
     if (flags.f_flag & ST_RDONLY) return dir_failed(dir, EROFS, "cannot be written", ret_error);
-    if (r->free_bytes >= PROBE_SPACE_MIN) return STATUS_OK;
+    if (in_use || r->free_bytes >= PROBE_SPACE_MIN) return STATUS_OK;
     snprintf(ret_error, 256,
              "data directory %.100s: %llu KiB are free on its file system and %llu KiB are needed; make "
              "room",
@@ -317,10 +317,12 @@ static int probe_flush(int file, struct probe_result *r)
     return 0;
 }
 
-static enum status probe_disk(const char *dir, struct probe_result *r, char ret_error[256])
+static enum status probe_disk(const char *dir, bool in_use, struct probe_result *r, char ret_error[256])
 {
     int d = -1, file = -1;
     enum status s = open_file(dir, &d, &file, ret_error);
+    r->dio_align = 4096;
+    if (s == STATUS_NO_SPACE && in_use) return STATUS_OK;
     if (s != STATUS_OK) return s;
     probe_alignment(file, r);
     if (r->dio_align > 4096) {
@@ -331,7 +333,8 @@ static enum status probe_disk(const char *dir, struct probe_result *r, char ret_
         s = STATUS_UNSUPPORTED;
     } else {
         int err = probe_flush(file, r);
-        if (err != 0) s = dir_failed(dir, err, "a test write to it failed", ret_error);
+        if (err != 0 && !((err == ENOSPC || err == EDQUOT) && in_use))
+            s = dir_failed(dir, err, "a test write to it failed", ret_error);
     }
     close(file);
     close(d);
@@ -340,7 +343,7 @@ static enum status probe_disk(const char *dir, struct probe_result *r, char ret_
 
 /* ---- all ---- */
 
-enum status probe_run(const char *dir, struct probe_result *ret_probe, char ret_error[256])
+enum status probe_run(const char *dir, bool in_use, struct probe_result *ret_probe, char ret_error[256])
 {
     struct probe_result r = {0};
     struct utsname name;
@@ -348,8 +351,8 @@ enum status probe_run(const char *dir, struct probe_result *ret_probe, char ret_
     enum status s = probe_kernel(name.release, &r, ret_error);
     if (s == STATUS_OK) s = probe_limits(&r, ret_error); /* first: the ring may need the higher limit */
     if (s == STATUS_OK) s = probe_ring(ret_error);
-    if (s == STATUS_OK) s = probe_dir(dir, &r, ret_error);
-    if (s == STATUS_OK) s = probe_disk(dir, &r, ret_error);
+    if (s == STATUS_OK) s = probe_dir(dir, in_use, &r, ret_error);
+    if (s == STATUS_OK) s = probe_disk(dir, in_use, &r, ret_error);
     if (s == STATUS_OK) *ret_probe = r;
     return s;
 }

@@ -29,18 +29,19 @@ struct probe_result {
     uint32_t write_ns;                /* p50: 4 KiB into pre-zeroed, allocated blocks, no flush */
     uint32_t write_sync_ns;           /* p50: the same + fdatasync */
     uint32_t write_dsync_ns;          /* p50: the same with RWF_DSYNC */
-    uint32_t rounds;                  /* of each of the three; fewer than 50 on a slow disk, at least 3 */
+    uint32_t rounds;                  /* of each of the three; fewer than 50 on a slow disk, at least 3; 0: full disk */
     bool dsync_cheaper;               /* as probe_dsync_cheaper says */
     uint64_t nofile;                  /* soft limit of descriptors, already raised */
     uint64_t memlock_bytes;           /* the same of locked memory; UINT64_MAX: none. Newer kernels count rings */
     uint64_t free_bytes, total_bytes; /* of the file system; free to us */
 };
 
-/* dir: borrowed. ret_error: one sentence (what, where, what to do) when the status is not OK. Errors: UNSUPPORTED
- * (kernel too old, io_uring absent or forbidden), NOT_FOUND (no such directory), PERMISSION, READ_ONLY, NO_SPACE
- * (under PROBE_SPACE_MIN), TOO_MANY_FILES (under PROBE_FILES_MIN), NO_MEMORY (locked memory too small
- * for one ring, 170 KiB, or none left), IO_ERROR. */
-enum status probe_run(const char *dir, struct probe_result *ret_probe, char ret_error[256]) MUST_CHECK;
+/* dir: borrowed. in_use: a broker's data is in it already, whose space is there: a full disk is no reason not to start
+ * (who else could make room?), the rounds are just not measured. ret_error: one sentence (what, where, what to do) when
+ * the status is not OK. Errors: UNSUPPORTED (kernel too old, io_uring absent or forbidden), NOT_FOUND (no such
+ * directory), PERMISSION, READ_ONLY, NO_SPACE (under PROBE_SPACE_MIN), TOO_MANY_FILES (under PROBE_FILES_MIN),
+ * NO_MEMORY (locked memory too small for one ring, 170 KiB, or none left), IO_ERROR. */
+enum status probe_run(const char *dir, bool in_use, struct probe_result *ret_probe, char ret_error[256]) MUST_CHECK;
 
 /* One line for the log, without line end, cut at size. */
 void probe_line(const struct probe_result *p, char *line, size_t size);

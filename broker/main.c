@@ -19,7 +19,8 @@
 
 #define START_MEMORY_BYTES ((uint64_t)4 << 30) /* budget of configuration and topics; touched only when used */
 #define PROBE_LINE_MAX     512
-#define MEMORY_MIN_BYTES   ((uint64_t)256 << 20)
+#define MIB                ((uint64_t)1 << 20)
+#define MEMORY_MIN_BYTES   (256 * MIB)
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -125,11 +126,34 @@ static uint64_t quarter_of_machine(void)
     return pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page / 4 : MEMORY_MIN_BYTES;
 }
 
+static uint64_t shard_memory_min(const struct broker_config *b)
+{
+    struct store_config store;
+    store_config_init(&store);
+    store.batch_bytes_max = b->batch_max_bytes;
+    return store_memory_min(&store);
+}
+
 static void settle(struct broker_config *b)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     if (b->shards == 0) b->shards = cores < 1 ? 1 : (uint32_t)MIN(cores, BROKER_SHARDS_MAX);
-    if (b->memory_bytes == 0) b->memory_bytes = MAX(quarter_of_machine(), MEMORY_MIN_BYTES);
+    uint64_t least = MAX(MEMORY_MIN_BYTES, b->shards * shard_memory_min(b)); /* touched only when used */
+    if (b->memory_bytes == 0) b->memory_bytes = MAX(quarter_of_machine(), least);
+}
+
+/* What the settings need together. */
+static bool enough_memory(const struct broker_config *b, char error[512])
+{
+    uint64_t each = (shard_memory_min(b) + MIB - 1) / MIB;
+    if (b->memory_bytes / MIB >= each * b->shards) return true;
+    snprintf(
+        error, 512,
+        "leat.memory.bytes: %llu MiB are too little for leat.batch.max.bytes=%u and %u shards: at least %llu MiB (%llu "
+        "for each shard), or lower leat.shards or leat.batch.max.bytes",
+        (unsigned long long)(b->memory_bytes / MIB), b->batch_max_bytes, b->shards,
+        (unsigned long long)(each * b->shards), (unsigned long long)each);
+    return false;
 }
 
 /* The log directory and those above it; what cannot be made the probe finds missing, and says so. */
@@ -149,9 +173,10 @@ static void make_directory(const char *dir)
 static enum status probe(const struct broker_config *c, struct env_uring_config *env, char line[PROBE_LINE_MAX])
 {
     struct probe_result result;
-    char error[256];
+    char error[256], ours[sizeof c->log_dir + 16];
     make_directory(c->log_dir);
-    enum status s = probe_run(c->log_dir, &result, error);
+    snprintf(ours, sizeof ours, "%s/leat.directory", c->log_dir);
+    enum status s = probe_run(c->log_dir, access(ours, F_OK) == 0, &result, error);
     if (s != STATUS_OK) {
         fprintf(stderr, "leatd: log.dirs=%s: %s\n", c->log_dir, error);
         return s;
@@ -188,8 +213,7 @@ static int configured(struct config *c, struct mem *m, int argc, char **argv)
     (void)gethostname(host, sizeof host - 1);
     if (broker_config_read(c, host, &b, error) != STATUS_OK) return fault(error);
     settle(&b);
-    if (b.memory_bytes / b.shards < MEMORY_MIN_BYTES / 4)
-        return fault("leat.memory.bytes: at least 64 MiB for each shard (leat.shards)");
+    if (!enough_memory(&b, error)) return fault(error);
     return options.check_only ? EXIT_OK : run(&b, c);
 }
 

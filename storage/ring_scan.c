@@ -119,7 +119,7 @@ static int grow_window(struct recovery *r, uint32_t bytes)
 {
     if (r->window->capacity < bytes) {
         buf_unref(&r->window); /* first: both together would be more than the budget is made for */
-        r->window = buf_create(r->store->env->mem, MEM_CONTROL, align_up(bytes, BLOCK_BYTES));
+        r->window = buf_create(r->store->env->mem, MEM_LOG, align_up(bytes, BLOCK_BYTES));
         if (r->window == NULL)
             return recovery_fail(r, STATUS_NO_MEMORY, "not enough memory to read a journal group of %u bytes", bytes);
     }

@@ -65,13 +65,13 @@ static void journal_config_of(const struct store_config *c, struct journal_confi
     };
 }
 
-/* MEM_CONTROL: the window of recovery holds one group; lists of names and small things beside it. MEM_LOG: a batch that
- * is being written, the replay of a group and the copy that proves it, the pieces of the mover. */
+/* MEM_CONTROL: the window of recovery, lists of names and small things. MEM_LOG: half of it may be taken when a replay
+ * goes on; in the other half a group, and the copy that proves one; the pieces of the mover. */
 uint64_t store_memory_min(const struct store_config *c)
 {
     uint64_t group = MAX((uint64_t)c->group_bytes, (uint64_t)c->batch_bytes_max + 64 * BLOCK_BYTES);
-    uint64_t control = MAX(group, (uint64_t)SCAN_WINDOW_BYTES) + (2u << 20);
-    return MAX(mem_total_for(MEM_CONTROL, control), mem_total_for(MEM_LOG, 4 * group + (8u << 20)));
+    return MAX(mem_total_for(MEM_CONTROL, SCAN_WINDOW_BYTES + (2u << 20)),
+               mem_total_for(MEM_LOG, 4 * group + (8u << 20)));
 }
 
 /* --- news from the journal --- */

@@ -81,7 +81,7 @@ static void test_healthy(void)
     char dir[] = "probe_test.XXXXXX", error[256] = "", line[512];
     ASSERT(mkdtemp(dir) != NULL);
     struct probe_result p;
-    enum status s = probe_run(dir, &p, error);
+    enum status s = probe_run(dir, false, &p, error);
     if (s != STATUS_OK) printf("%s\n", error);
     ASSERT_EQ(s, STATUS_OK);
     ASSERT(p.kernel_major > 6 || (p.kernel_major == 6 && p.kernel_minor >= 1));
@@ -120,7 +120,7 @@ static void test_leftover_goes(void)
     ASSERT(file >= 0);
     close(file);
     struct probe_result p;
-    ASSERT_EQ(probe_run(dir, &p, error), STATUS_OK);
+    ASSERT_EQ(probe_run(dir, false, &p, error), STATUS_OK);
     ASSERT_EQ(rmdir(dir), 0);
 }
 
@@ -179,7 +179,7 @@ static int ring_refused(unsigned err, enum status status, const char *word)
     struct env *e = NULL;
     struct probe_result p;
     char error[256] = "";
-    GOOD(probe_run(".", &p, error) == status);
+    GOOD(probe_run(".", false, &p, error) == status);
     GOOD(mentions(error, word));
     error[0] = 0;
     GOOD(env_uring_create(&(struct env_uring_config){0}, &e, error) == status && e == NULL);
@@ -296,7 +296,7 @@ static int few_descriptors(void)
     struct probe_result p;
     char error[256] = "";
     if (setrlimit(RLIMIT_NOFILE, &r) != 0) return SKIP;
-    GOOD(probe_run(".", &p, error) == STATUS_TOO_MANY_FILES);
+    GOOD(probe_run(".", false, &p, error) == STATUS_TOO_MANY_FILES);
     GOOD(mentions(error, "may open 100 descriptors") && mentions(error, "RLIMIT_NOFILE"));
     return 0;
 }
@@ -309,7 +309,7 @@ static int soft_descriptors(void)
     if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_max < 512) return SKIP;
     r.rlim_cur = 64;
     GOOD(setrlimit(RLIMIT_NOFILE, &r) == 0);
-    GOOD(probe_run(".", &p, error) == STATUS_OK && p.nofile == r.rlim_max);
+    GOOD(probe_run(".", false, &p, error) == STATUS_OK && p.nofile == r.rlim_max);
     return 0;
 }
 
@@ -322,7 +322,7 @@ static int with_locked_memory(rlim_t bytes)
     char error[256] = "", error2[256] = "";
     if (setrlimit(RLIMIT_MEMLOCK, &r) != 0) return SKIP;
     if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0)) return SKIP;
-    enum status s = probe_run("/tmp", &p, error);
+    enum status s = probe_run("/tmp", false, &p, error);
     GOOD(s == env_uring_create(&(struct env_uring_config){0}, &e, error2));
     if (s == STATUS_OK) {
         env_uring_destroy(e);
@@ -362,7 +362,7 @@ static int unwritable(void)
     struct probe_result p;
     char error[256] = "";
     if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0)) return SKIP;
-    GOOD(probe_run(foreign, &p, error) == STATUS_PERMISSION);
+    GOOD(probe_run(foreign, false, &p, error) == STATUS_PERMISSION);
     GOOD(mentions(error, foreign) && mentions(error, "user that runs the broker"));
     return 0;
 }
@@ -374,10 +374,10 @@ static int read_only_mount(void)
     if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) return SKIP;
     char dir[] = "/tmp/probe_test.XXXXXX";
     if (mkdtemp(dir) == NULL || mount("none", dir, "tmpfs", MS_RDONLY, NULL) != 0) return SKIP;
-    GOOD(probe_run(dir, &p, error) == STATUS_READ_ONLY);
+    GOOD(probe_run(dir, false, &p, error) == STATUS_READ_ONLY);
     GOOD(mentions(error, "mount it writable"));
     GOOD(umount(dir) == 0 && mount("none", dir, "tmpfs", 0, "size=1m") == 0);
-    GOOD(probe_run(dir, &p, error) == STATUS_NO_SPACE);
+    GOOD(probe_run(dir, false, &p, error) == STATUS_NO_SPACE);
     GOOD(mentions(error, "make room"));
     GOOD(umount(dir) == 0 && rmdir(dir) == 0);
     return 0;
@@ -387,9 +387,9 @@ static void test_directories(void)
 {
     struct probe_result p;
     char error[256] = "";
-    ASSERT_EQ(probe_run("no/such/directory", &p, error), STATUS_NOT_FOUND);
+    ASSERT_EQ(probe_run("no/such/directory", false, &p, error), STATUS_NOT_FOUND);
     ASSERT(mentions(error, "data directory no/such/directory") && mentions(error, "create it"));
-    ASSERT_EQ(probe_run("/proc/self/exe", &p, error), STATUS_NOT_FOUND);
+    ASSERT_EQ(probe_run("/proc/self/exe", false, &p, error), STATUS_NOT_FOUND);
     ASSERT(mentions(error, "is no directory"));
     snprintf(foreign, sizeof foreign, "/tmp/probe_test.XXXXXX");
     ASSERT(mkdtemp(foreign) != NULL);
