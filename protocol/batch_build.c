@@ -22,6 +22,11 @@ void batch_options_init(struct batch_options *o)
     };
 }
 
+static bool has_horizon(const struct batch_options *o)
+{
+    return o->thinned && o->delete_horizon_ms != BATCH_NO_TIMESTAMP;
+}
+
 void batch_builder_init(struct batch_builder *b, struct mem *mem, const struct batch_options *options)
 {
     *b = (struct batch_builder){.mem = mem};
@@ -33,8 +38,10 @@ void batch_builder_reset(struct batch_builder *b, const struct batch_options *op
     CHECK(options->codec < CODEC_COUNT);
     b->options = *options;
     b->size = BATCH_HEADER_BYTES;
-    b->base_timestamp_ms = b->max_timestamp_ms = BATCH_NO_TIMESTAMP;
+    b->base_timestamp_ms = has_horizon(options) ? options->delete_horizon_ms : BATCH_NO_TIMESTAMP;
+    b->max_timestamp_ms = BATCH_NO_TIMESTAMP;
     b->count = 0;
+    b->last_delta = -1;
     b->finished = false;
 }
 
@@ -90,41 +97,71 @@ static enum status room_make(struct batch_builder *b, size_t more)
     return STATUS_OK;
 }
 
-enum status batch_builder_append(struct batch_builder *b, int64_t timestamp_ms, const void *key, int32_t key_len,
-                                 const void *value, int32_t value_len, const struct batch_header *headers,
-                                 int32_t header_count)
+static bool has_base(const struct batch_builder *b)
 {
-    CHECK(!b->finished);
-    CHECK(key_len >= -1 && value_len >= -1 && header_count >= 0);
+    return b->count > 0 || has_horizon(&b->options);
+}
+
+/* Everything but the headers, whose bytes the caller writes at *ret_headers. */
+static enum status record_begin(struct batch_builder *b, const struct batch_record *r, int32_t offset_delta,
+                                uint8_t **ret_headers)
+{
+    CHECK(!b->finished && offset_delta > b->last_delta);
+    CHECK(r->key_len >= -1 && r->value_len >= -1 && r->header_count >= 0);
     int64_t delta = 0;
-    if (b->count > 0 && __builtin_sub_overflow(timestamp_ms, b->base_timestamp_ms, &delta)) return STATUS_INVALID;
-    size_t body = 1 + varint_size(delta) + varint_size(b->count) + field_size(key_len) + field_size(value_len) +
-                  varint_size(header_count);
-    for (int32_t i = 0; i < header_count; i++) {
-        CHECK(headers[i].key_len >= 0 && headers[i].value_len >= -1);
-        body += field_size(headers[i].key_len) + field_size(headers[i].value_len);
-    }
+    if (has_base(b) && __builtin_sub_overflow(r->timestamp_ms, b->base_timestamp_ms, &delta)) return STATUS_INVALID;
+    size_t body = 1 + varint_size(delta) + varint_size(offset_delta) + field_size(r->key_len) +
+                  field_size(r->value_len) + varint_size(r->header_count) + r->headers_bytes;
     enum status s = room_make(b, body + VARINT_BYTES_MAX);
     if (s != STATUS_OK) return s;
 
     uint8_t *p = varint_write(b->bytes + b->size, (int64_t)body);
-    const uint8_t *body_start = p;
+    uint8_t *end = p + body;
     *p++ = 0; /* attributes */
     p = varint_write(p, delta);
-    p = varint_write(p, b->count);
-    p = field_write(p, key, key_len);
-    p = field_write(p, value, value_len);
-    p = varint_write(p, header_count);
+    p = varint_write(p, offset_delta);
+    p = field_write(p, r->key, r->key_len);
+    p = field_write(p, r->value, r->value_len);
+    p = varint_write(p, r->header_count);
+    CHECK(end - p == (ptrdiff_t)r->headers_bytes);
+    *ret_headers = p;
+    b->size = (size_t)(end - b->bytes);
+    if (!has_base(b)) b->base_timestamp_ms = r->timestamp_ms;
+    b->max_timestamp_ms = b->count == 0 ? r->timestamp_ms : MAX(b->max_timestamp_ms, r->timestamp_ms);
+    b->count++;
+    b->last_delta = offset_delta;
+    return STATUS_OK;
+}
+
+enum status batch_builder_append(struct batch_builder *b, int64_t timestamp_ms, const void *key, int32_t key_len,
+                                 const void *value, int32_t value_len, const struct batch_header *headers,
+                                 int32_t header_count)
+{
+    struct batch_record r = {.timestamp_ms = timestamp_ms,
+                             .key_len = key_len,
+                             .value_len = value_len,
+                             .header_count = header_count,
+                             .key = key,
+                             .value = value};
     for (int32_t i = 0; i < header_count; i++) {
+        CHECK(headers[i].key_len >= 0 && headers[i].value_len >= -1);
+        r.headers_bytes += field_size(headers[i].key_len) + field_size(headers[i].value_len);
+    }
+    uint8_t *p;
+    enum status s = record_begin(b, &r, b->count, &p);
+    for (int32_t i = 0; s == STATUS_OK && i < header_count; i++) {
         p = field_write(p, headers[i].key, headers[i].key_len);
         p = field_write(p, headers[i].value, headers[i].value_len);
     }
-    CHECK((size_t)(p - body_start) == body);
-    b->size = (size_t)(p - b->bytes);
-    if (b->count == 0) b->base_timestamp_ms = timestamp_ms;
-    b->max_timestamp_ms = b->count == 0 ? timestamp_ms : MAX(b->max_timestamp_ms, timestamp_ms);
-    b->count++;
-    return STATUS_OK;
+    return s;
+}
+
+enum status batch_builder_copy(struct batch_builder *b, const struct batch_record *record, int32_t offset_delta)
+{
+    uint8_t *p;
+    enum status s = record_begin(b, record, offset_delta, &p);
+    if (s == STATUS_OK && record->headers_bytes > 0) memcpy(p, record->headers, record->headers_bytes);
+    return s;
 }
 
 static enum status pack(struct batch_builder *b, size_t *ret_size)
@@ -151,7 +188,8 @@ static enum status pack(struct batch_builder *b, size_t *ret_size)
 static uint16_t attributes_of(const struct batch_options *o)
 {
     return (uint16_t)((unsigned)o->codec | (o->log_append_time ? BATCH_LOG_APPEND_TIME : 0u) |
-                      (o->transactional ? BATCH_TRANSACTIONAL : 0u) | (o->control ? BATCH_CONTROL : 0u));
+                      (o->transactional ? BATCH_TRANSACTIONAL : 0u) | (o->control ? BATCH_CONTROL : 0u) |
+                      (has_horizon(o) ? BATCH_DELETE_HORIZON : 0u));
 }
 
 enum status batch_builder_finish(struct batch_builder *b, const uint8_t **ret_data, size_t *ret_len)
@@ -164,13 +202,15 @@ enum status batch_builder_finish(struct batch_builder *b, const uint8_t **ret_da
     if (packed) s = pack(b, &size);
     if (s != STATUS_OK) return s;
     const struct batch_options *o = &b->options;
+    CHECK(!o->thinned || o->last_offset_delta >= b->last_delta);
+    if (b->count == 0 && o->thinned) b->max_timestamp_ms = o->max_timestamp_ms;
     struct batch_info info = {
         .base_offset = o->base_offset,
         .size_bytes = (uint32_t)size,
         .leader_epoch = o->leader_epoch,
         .magic = BATCH_MAGIC,
         .attributes = attributes_of(o),
-        .last_offset_delta = MAX(b->count - 1, 0),
+        .last_offset_delta = o->thinned ? o->last_offset_delta : MAX(b->last_delta, 0),
         .base_timestamp_ms = b->base_timestamp_ms,
         .max_timestamp_ms = o->log_append_time ? o->append_time_ms : b->max_timestamp_ms,
         .producer_id = o->producer_id,

@@ -60,6 +60,10 @@ struct batch_options {
     int64_t producer_id;
     int16_t producer_epoch;
     int32_t base_sequence;
+    bool thinned; /* by log compaction: the next three hold */
+    int32_t last_offset_delta;
+    int64_t delete_horizon_ms; /* takes the base timestamp's place (KIP-534); BATCH_NO_TIMESTAMP: none */
+    int64_t max_timestamp_ms;  /* where no record is left */
 };
 
 struct batch_builder {
@@ -70,7 +74,7 @@ struct batch_builder {
     uint8_t *packed; /* header, then compressed records; once finished */
     size_t packed_capacity;
     int64_t base_timestamp_ms, max_timestamp_ms;
-    int32_t count;
+    int32_t count, last_delta;
     bool finished;
 };
 
@@ -85,6 +89,10 @@ void batch_builder_deinit(struct batch_builder *b);
 enum status MUST_CHECK batch_builder_append(struct batch_builder *b, int64_t timestamp_ms, const void *key,
                                             int32_t key_len, const void *value, int32_t value_len,
                                             const struct batch_header *headers, int32_t header_count);
+
+/* The same for a record that batch_iter_next gave, at its distance from the base offset, above that of the last one. */
+enum status MUST_CHECK batch_builder_copy(struct batch_builder *b, const struct batch_record *record,
+                                          int32_t offset_delta);
 
 /* Uncompressed size so far, with the batch header. */
 static inline size_t batch_builder_bytes(const struct batch_builder *b)

@@ -26,7 +26,7 @@ struct partition *partition_new(struct store *s, const char *topic, struct topic
     p->segment_time_ms = -1;
     p->segments = &p->first_segment;
     p->segment_count = p->segment_capacity = 1;
-    p->first_segment = (struct segment){.length = UINT64_MAX, .newest_ms = -1};
+    p->first_segment = (struct segment){.length = UINT64_MAX, .newest_ms = -1, .oldest_ms = -1};
     epoch_map_init(&p->epochs, m);
     producer_state_init(&p->producers, m);
     index_init(&p->index, m, id, number, 0);
@@ -84,7 +84,7 @@ enum status partition_segment_push(struct partition *p, int64_t base, uint64_t s
     CHECK(last->length == UINT64_MAX && start >= last->start && base >= last->base);
     last->length = start - last->start;
     p->segments[p->segment_count++] =
-        (struct segment){.base = base, .start = start, .length = UINT64_MAX, .newest_ms = -1};
+        (struct segment){.base = base, .start = start, .length = UINT64_MAX, .newest_ms = -1, .oldest_ms = -1};
     return STATUS_OK;
 }
 
@@ -92,7 +92,9 @@ void partition_segment_newest(struct partition *p, int64_t max_timestamp_ms)
 {
     struct segment *s = partition_active(p);
     CHECK(s->length == UINT64_MAX);
-    s->newest_ms = MAX(s->newest_ms, max_timestamp_ms >= 0 ? max_timestamp_ms : p->store->env->now_wall.v);
+    int64_t time_ms = max_timestamp_ms >= 0 ? max_timestamp_ms : p->store->env->now_wall.v;
+    if (s->oldest_ms < 0) s->oldest_ms = time_ms;
+    s->newest_ms = MAX(s->newest_ms, time_ms);
 }
 
 void partition_segments_drop_after(struct partition *p, uint32_t keep)
@@ -201,7 +203,10 @@ void partition_settings_init(const struct store *s, struct partition_settings *r
                                                 .retention_bytes = -1,
                                                 .retention_ms = -1,
                                                 .batch_bytes_max = s->config.batch_bytes_max,
-                                                .deletes = true};
+                                                .deletes = true,
+                                                .delete_retention_ms = 24ll * 3600 * 1000,
+                                                .max_lag_ms = INT64_MAX,
+                                                .min_dirty_ratio = 0.5};
 }
 
 enum status partition_configure(struct partition *p, const struct partition_settings *settings)
@@ -210,6 +215,9 @@ enum status partition_configure(struct partition *p, const struct partition_sett
     if (settings->retention_bytes < -1 || settings->retention_ms < -1) return STATUS_INVALID;
     if (settings->batch_bytes_max < 1 || settings->batch_bytes_max > p->store->config.batch_bytes_max)
         return STATUS_INVALID;
+    if (settings->delete_retention_ms < 0 || settings->min_lag_ms < 0 || settings->max_lag_ms < 1)
+        return STATUS_INVALID;
+    if (!(settings->min_dirty_ratio >= 0 && settings->min_dirty_ratio <= 1)) return STATUS_INVALID;
     p->settings = *settings;
     return STATUS_OK;
 }

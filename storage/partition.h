@@ -28,6 +28,7 @@ struct segment {
     /* No batch in it is younger: the largest max timestamp of what was appended, for a batch without time that of its
      * append; -1: nothing yet. Stays where a truncation takes the youngest batch away. */
     int64_t newest_ms;
+    int64_t oldest_ms; /* likewise of its first batch; -1: nothing yet */
 };
 
 /* Bytes of the log in memory: one batch, or a fragment of one (whole false: the end of a batch whose beginning is in

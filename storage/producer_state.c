@@ -365,6 +365,14 @@ void producer_state_remove_expired(struct producer_state *s, int64_t before_ms)
     CHECK_SLOW(s->p->table.count > 64 || (producer_state_check_invariants(s), true));
 }
 
+bool producer_state_ends_with(const struct producer_state *s, int64_t producer_id, int64_t last_offset)
+{
+    struct producer_place place;
+    if (s->p == NULL || !producer_table_find(&s->p->table, producer_id, &place)) return false;
+    const struct producer *x = producer_table_at(&s->p->table, place)->producer;
+    return x->count > 0 && kept_last_offset(&x->kept[x->count - 1]) == last_offset;
+}
+
 /* --- invariants --- */
 
 static void check_producer(const struct producers *p, const struct producer *x)

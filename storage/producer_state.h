@@ -67,6 +67,8 @@ void producer_state_truncate(struct producer_state *s, int64_t end);
  * reader before the crash did not. */
 void producer_state_remove_expired(struct producer_state *s, int64_t before_ms);
 bool producer_state_expires(struct producer_state *s, int64_t before_ms); /* would it forget any? */
+/* Is the batch that ends at `last_offset` the newest committed one of that producer? */
+bool producer_state_ends_with(const struct producer_state *s, int64_t producer_id, int64_t last_offset);
 
 enum producer_encoding { PRODUCERS_WHOLE, PRODUCERS_CHANGES };
 /* CHANGES, or WHOLE where the changes since the last record are not known any more. */

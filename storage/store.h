@@ -117,13 +117,17 @@ void partition_delete(struct partition *p, struct partition_delete *op);
  * each open or creation, and again whenever they change. Until the first time segments roll and batches are bounded as
  * store_config says, and retention leaves the partition alone: settings that nobody knows yet may say "keep". */
 struct partition_settings {
-    uint64_t segment_bytes;   /* segment.bytes */
-    int64_t segment_ms;       /* segment.ms */
-    int64_t retention_bytes;  /* retention.bytes; -1: no limit */
-    int64_t retention_ms;     /* retention.ms; -1: no limit */
-    uint32_t batch_bytes_max; /* max.message.bytes: larger batches are refused; those that are there stay readable */
-    bool deletes;             /* cleanup.policy: delete. Without it nothing goes by retention */
-    bool compacts;            /* cleanup.policy: compact; kept for the cleaner, which is not there yet */
+    uint64_t segment_bytes;      /* segment.bytes */
+    int64_t segment_ms;          /* segment.ms */
+    int64_t retention_bytes;     /* retention.bytes; -1: no limit */
+    int64_t retention_ms;        /* retention.ms; -1: no limit */
+    uint32_t batch_bytes_max;    /* max.message.bytes: larger batches are refused; those that are there stay readable */
+    bool deletes;                /* cleanup.policy: delete. Without it nothing goes by retention */
+    bool compacts;               /* cleanup.policy: compact */
+    int64_t delete_retention_ms; /* delete.retention.ms: how long a round of compaction keeps tombstones */
+    int64_t min_lag_ms;          /* min.compaction.lag.ms */
+    int64_t max_lag_ms;          /* max.compaction.lag.ms; where it compacts segments roll at that age, too */
+    double min_dirty_ratio;      /* min.cleanable.dirty.ratio */
 };
 void partition_settings_init(const struct store *s, struct partition_settings *ret_settings); /* the store's defaults */
 /* At any time. INVALID: segment_bytes or segment_ms below 1, a retention below -1, batch_bytes_max 0 or above what the

@@ -67,7 +67,13 @@ static void record_sample_init(struct sample *s, struct mem *mem, enum codec cod
 static void parse_reads_what_the_builder_wrote(void)
 {
     struct mem *mem = mem_create(64u << 20);
-    struct batch_options o = {CODEC_ZSTD, 1234567890123, 7, false, true, false, 0, 4001, 3, 99};
+    struct batch_options o = {.codec = CODEC_ZSTD,
+                              .base_offset = 1234567890123,
+                              .leader_epoch = 7,
+                              .transactional = true,
+                              .producer_id = 4001,
+                              .producer_epoch = 3,
+                              .base_sequence = 99};
     struct sample s;
     sample_init(&s, mem, &o);
     struct batch_info i;
