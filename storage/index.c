@@ -46,6 +46,15 @@ void index_reset(struct index *x, int64_t segment_base)
     index_init(x, x->mem, x->topic, x->partition, segment_base);
 }
 
+void index_begin_page(struct index *x, uint32_t page, int64_t offset)
+{
+    CHECK(x->count == 0 && x->block.covered == 0);
+    CHECK(page <= INT32_MAX && offset >= x->segment_base);
+    x->page = page;
+    x->last_offset = offset;
+    block_reset(x);
+}
+
 static uint64_t first_block(const struct index *x)
 {
     return (uint64_t)x->page * INDEX_PAGE_ENTRIES;

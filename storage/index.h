@@ -52,6 +52,8 @@ struct index { /* builder: entries of the page that is not full, and the block t
 void index_init(struct index *x, struct mem *m, struct topic_id topic, int32_t partition, int64_t segment_base);
 void index_deinit(struct index *x);
 void index_reset(struct index *x, int64_t segment_base); /* for the next segment */
+/* A builder without bytes begins with that page instead; offset: base offset of a batch that begins before it. */
+void index_begin_page(struct index *x, uint32_t page, int64_t offset);
 
 /* Bytes of the segment fed so far. */
 uint64_t index_fed(const struct index *x);

@@ -3,7 +3,7 @@
  *
  *   segment   the next one that may hold the answer; its .lidx is opened
  *   pages     16 index pages at a time
- *   scan      their entries are told to the search
+ *   scan      their entries are told to the search; a page that fails its check is made anew first (index_repair.c)
  *   memory    then the entries that the index builder holds, then the batches that are in memory only
  *   pick      the granule that may hold the answer is read, 64 KiB at a time
  *   batches   its batches are searched, record by record; then another pass, or the next segment
@@ -14,6 +14,7 @@
 #include "storage/time_search.h"
 
 #include "base/bytes.h"
+#include "storage/index_repair.h"
 #include "storage/mover.h"
 #include "storage/store_impl.h"
 
@@ -22,7 +23,7 @@
 #define BEGINS_MAX    8u
 #define PASSES_MAX    100000u /* bounds that are too high cost a pass each: out of reach for a sound log */
 
-enum look_stage { LOOK_SEGMENT, LOOK_PAGES, LOOK_SCAN, LOOK_MEMORY, LOOK_PICK, LOOK_BATCHES, LOOK_END };
+enum look_stage { LOOK_SEGMENT, LOOK_PAGES, LOOK_SCAN, LOOK_REPAIRED, LOOK_MEMORY, LOOK_PICK, LOOK_BATCHES, LOOK_END };
 enum { TIME_LATEST = -1, TIME_EARLIEST = -2, TIME_LARGEST = -3 };
 
 struct lookup {
@@ -40,6 +41,8 @@ struct lookup {
     uint64_t moved_pos; /* when this segment's granules were told first */
     int64_t at, end;    /* offsets being read */
     uint32_t begins, passes;
+    struct repair_use repair;
+    uint32_t repaired; /* page + 1 of the last repair in this segment */
     struct partition_read read;
 };
 
@@ -81,16 +84,6 @@ static bool segment_there(struct lookup *k)
     return true;
 }
 
-/* Pages of the .lidx file that are written; what lies behind them the builder or the memory has. */
-static uint32_t pages_in_file(const struct lookup *k)
-{
-    const struct partition *p = k->p;
-    if (p->index.segment_base == k->segment.base) return p->index.page;
-    if (p->index.segment_base < k->segment.base) return 0; /* nothing of it was moved */
-    uint64_t page_bytes = (uint64_t)INDEX_PAGE_ENTRIES * INDEX_BLOCK_BYTES;
-    return (uint32_t)((k->segment.length + page_bytes - 1) / page_bytes);
-}
-
 static int pass_begin(struct lookup *k)
 {
     if (++k->passes > PASSES_MAX) return finish(k, STATUS_BUSY);
@@ -109,6 +102,7 @@ static int look_segment(struct task *t)
     uint32_t i;
     file_use_end(&k->index);
     k->index.status = STATUS_OK;
+    k->repaired = 0;
     if (p->deleting) return finish(k, STATUS_NOT_LEADER);
     if (time_search_over(&k->search) || !time_search_segment(&k->search, p->segments, p->segment_count, &i))
         return finish(k, STATUS_OK);
@@ -128,14 +122,31 @@ static int open_index(struct lookup *k)
     return k->task.pending_ops > 0 ? STAGE_WAIT(LOOK_PAGES) : LOOK_PAGES;
 }
 
+/* The page that is to be told next. */
+static int repair(struct lookup *k)
+{
+    if (k->repaired == k->page + 1) return finish(k, STATUS_DAMAGED);
+    k->repaired = k->page + 1;
+    index_repair(k->p->store->repairer, &k->repair, &k->task, k->p, k->segment.base, k->page);
+    return STAGE_WAIT(LOOK_REPAIRED);
+}
+
+static int look_repaired(struct task *t)
+{
+    struct lookup *k = lookup_of(t);
+    if (k->repair.status != STATUS_OK) return finish(k, k->repair.status);
+    k->index.status = STATUS_OK;
+    return LOOK_PAGES;
+}
+
 static int look_pages(struct task *t)
 {
     struct lookup *k = lookup_of(t);
     struct mem *m = k->p->store->env->mem;
     if (!segment_there(k)) return begin_anew(k);
-    uint32_t in_file = pages_in_file(k);
+    uint32_t in_file = segment_pages_in_file(k->p, &k->segment);
     if (k->page >= in_file || time_search_pass_over(&k->search)) return LOOK_MEMORY;
-    if (k->index.status == STATUS_NOT_FOUND) return finish(k, STATUS_DAMAGED);
+    if (k->index.status == STATUS_NOT_FOUND) return repair(k);
     if (k->index.status != STATUS_OK) return finish(k, k->index.status);
     if (k->index.file == NULL) return open_index(k);
     if (k->pages == NULL) k->pages = mem_alloc_aligned(m, MEM_FETCH, PAGES_AT_ONCE * BLOCK_BYTES);
@@ -171,7 +182,7 @@ static int look_scan(struct task *t)
         const uint8_t *page = k->pages + (size_t)i * BLOCK_BYTES;
         if (k->io.moved < (i + 1) * BLOCK_BYTES ||
             index_page_verify(page, p->id, p->number, k->segment.base, k->page) != STATUS_OK)
-            return finish(k, STATUS_DAMAGED);
+            return repair(k);
         for (uint32_t n = 0; n < index_page_count(page); n++) {
             struct index_entry e;
             index_page_entry(page, n, &e);
@@ -212,7 +223,7 @@ static int look_memory(struct task *t)
 {
     struct lookup *k = lookup_of(t);
     if (!time_search_pass_over(&k->search)) {
-        uint32_t in_file = pages_in_file(k);
+        uint32_t in_file = segment_pages_in_file(k->p, &k->segment);
         if (k->page < in_file) return LOOK_PAGES;
         if (k->page > in_file) return pass_begin(k); /* the log was cut: the builder went back */
         if (!tell_builder(k) || !tell_refs(k)) return finish(k, STATUS_DAMAGED);
@@ -301,9 +312,11 @@ static int look_end(struct task *t)
 static const struct stage look_stages[] = {
     [LOOK_SEGMENT] = {"segment", look_segment, STAGE_BIT(LOOK_PAGES) | ENDS},
     [LOOK_PAGES] = {"pages", look_pages,
-                    STAGE_BIT(LOOK_PAGES) | STAGE_BIT(LOOK_SCAN) | STAGE_BIT(LOOK_MEMORY) | STAGE_BIT(LOOK_SEGMENT) |
-                        ENDS},
-    [LOOK_SCAN] = {"scan", look_scan, STAGE_BIT(LOOK_PAGES) | STAGE_BIT(LOOK_SEGMENT) | ENDS},
+                    STAGE_BIT(LOOK_PAGES) | STAGE_BIT(LOOK_SCAN) | STAGE_BIT(LOOK_REPAIRED) | STAGE_BIT(LOOK_MEMORY) |
+                        STAGE_BIT(LOOK_SEGMENT) | ENDS},
+    [LOOK_SCAN] = {"scan", look_scan,
+                   STAGE_BIT(LOOK_PAGES) | STAGE_BIT(LOOK_REPAIRED) | STAGE_BIT(LOOK_SEGMENT) | ENDS},
+    [LOOK_REPAIRED] = {"repaired", look_repaired, STAGE_BIT(LOOK_PAGES) | ENDS},
     [LOOK_MEMORY] = {"memory", look_memory,
                      STAGE_BIT(LOOK_PAGES) | STAGE_BIT(LOOK_PICK) | STAGE_BIT(LOOK_SEGMENT) | ENDS},
     [LOOK_PICK] = {"pick", look_pick, STAGE_BIT(LOOK_BATCHES)},

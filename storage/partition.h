@@ -91,7 +91,8 @@ struct partition {
     bool recorded;       /* the table has a record of it: the next one may be of changes */
     bool truncating;     /* appends wait: refused as BUSY */
     bool deleting;
-    struct list truncations; /* waiting for the move in flight */
+    struct list truncations; /* waiting for the move in flight, or for: */
+    uint32_t repairs;        /* of index pages under way (index_repair.c) */
     struct partition_settings settings;
     struct list_node in_rounds; /* upkeep.c */
     bool trimming;              /* retention moves the log start */
@@ -140,5 +141,6 @@ enum status partition_carry(struct partition *p, struct buf *b, uint32_t at, uin
 enum status partition_put(struct partition *p, const struct entry *e, int64_t end, uint64_t end_pos,
                           struct place *ret_place) MUST_CHECK;
 void partition_log_start_passed(struct partition *p);
+void partition_repair_ended(struct partition *p); /* a truncation may wait for it */
 /* The page of a partition.metadata: is it this partition's? (directory.c) */
 bool partition_metadata_ours(const struct partition *p, const uint8_t page[BLOCK_BYTES]);

@@ -147,6 +147,24 @@ static uint64_t bytes_to_segment_end(const struct reading *r, uint32_t at)
     return end > pos ? end - pos : 0; /* cut meanwhile */
 }
 
+static bool at_segment_end(const struct reading *r)
+{
+    const struct segment_fetch *f = &r->fetch;
+    return f->segment.length != UINT64_MAX && f->pos + f->bytes == f->segment.length;
+}
+
+/* Offsets are missing at the end of a segment (lost and accepted, or compacted away): the next batch is the next
+ * segment's first. */
+static int next_segment(struct reading *r)
+{
+    const struct segment *s = partition_segment_of(r->p, r->fetch.segment.base);
+    if (s->base != r->fetch.segment.base || s == partition_active(r->p)) return again(r, r->want); /* it has changed */
+    CHECK(s[1].base > r->offset);
+    buf_unref(&r->fetch.buf);
+    r->offset = s[1].base;
+    return READ_BEGIN;
+}
+
 static int read_parse(struct task *t)
 {
     struct reading *r = container_of(t, struct reading, task);
@@ -176,8 +194,7 @@ static int read_parse(struct task *t)
     }
     if (r->op->bytes > 0) return finish(r, STATUS_OK);
     if (f->cut_short) return finish(r, STATUS_DAMAGED);
-    /* the batch begins behind what was read: compaction or the end of a segment */
-    return again(r, 2 * r->want);
+    return at_segment_end(r) ? next_segment(r) : again(r, 2 * r->want); /* it begins behind what was read */
 }
 
 static int read_end(struct task *t)

@@ -2,7 +2,7 @@
 /* Finding and reading log bytes in segment files: shared by reads, lookups by time and truncation. */
 #pragma once
 #include "storage/files.h"
-#include "storage/partition.h"
+#include "storage/index_repair.h"
 
 /* Loads verified blocks of one segment: first the index tells which, then one read brings them. Embedded in its owner;
  * the owner's task waits (fetch counts as one pending op of it).
@@ -24,6 +24,8 @@ struct segment_fetch {
     uint64_t block;
     struct index_entry *entries; /* of the blocks being read, as they were when the read began */
     uint32_t entry_count, entry_capacity;
+    struct repair_use repair; /* of the page that failed its check */
+    uint32_t repaired;        /* page + 1 of the last repair: it fails once */
     bool is_in_builder;
     bool cut_short;     /* OUT: a block failed its check; bytes ends before it */
     bool keep_page;     /* set by the owner after the start: it wants page_copy and frees it */
@@ -35,7 +37,7 @@ struct segment_fetch {
     enum status status;
 };
 
-/* OUT: STATUS_OK, DAMAGED (a checksum), IO_ERROR, BUSY (no memory, or the index moved on meanwhile: try
- * again). The buf is the owner's. */
+/* An index page that is damaged or missing is made anew first. OUT: STATUS_OK, DAMAGED (a checksum), IO_ERROR, BUSY (no
+ * memory, or the index moved on meanwhile: try again). The buf is the owner's. */
 void segment_fetch_start(struct segment_fetch *f, struct task *parent, struct partition *p, int64_t offset,
                          uint64_t limit, uint32_t want);

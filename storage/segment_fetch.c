@@ -5,9 +5,10 @@
  *   page    binary search over the index pages: each step reads one and looks at its first entry
  *   data    the blocks from the .log, in one read; before it the next page where the blocks go on there
  *   check   each block against the CRC in its entry
+ *   repair  an index page that fails its check, or misses: made anew (index_repair.c), then read again
  *
- * Failure modes: a page or block that fails its check ends with DAMAGED: the bytes are never handed out. A missing file
- * is DAMAGED too: the log says that it has these bytes. */
+ * Failure modes: a block that fails its check ends with DAMAGED: the bytes are never handed out. A missing .log is
+ * DAMAGED too: the partition says that it has these bytes. */
 #include "storage/read.h"
 
 #include "base/bytes.h"
@@ -15,7 +16,16 @@
 #include "storage/mover.h"
 #include "storage/store_impl.h"
 
-enum fetch_stage { FETCH_BEGIN, FETCH_PAGE, FETCH_PAGE_READ, FETCH_DATA, FETCH_NEXT_PAGE, FETCH_CHECK, FETCH_END };
+enum fetch_stage {
+    FETCH_BEGIN,
+    FETCH_PAGE,
+    FETCH_PAGE_READ,
+    FETCH_DATA,
+    FETCH_NEXT_PAGE,
+    FETCH_CHECK,
+    FETCH_REPAIRED,
+    FETCH_END
+};
 
 static int finish(struct segment_fetch *f, enum status status)
 {
@@ -54,20 +64,37 @@ static int fetch_begin(struct task *t)
     return t->pending_ops > 0 ? STAGE_WAIT(FETCH_PAGE) : FETCH_PAGE;
 }
 
-static enum status open_status(const struct segment_fetch *f)
+/* One repair of a page; a second one would find the same. */
+static int repair(struct segment_fetch *f, uint32_t page)
 {
-    if (f->status != STATUS_OK) return f->status;
-    if (f->log.file == NULL) return f->log.status;
-    return !f->is_in_builder && f->index.file == NULL ? f->index.status : STATUS_OK;
+    if (f->repaired == page + 1) return finish(f, STATUS_DAMAGED);
+    f->repaired = page + 1;
+    index_repair(f->p->store->repairer, &f->repair, &f->task, f->p, f->segment.base, page);
+    return STAGE_WAIT(FETCH_REPAIRED);
+}
+
+static int fetch_repaired(struct task *t)
+{
+    struct segment_fetch *f = container_of(t, struct segment_fetch, task);
+    struct path dir;
+    if (f->repair.status != STATUS_OK) return finish(f, f->repair.status);
+    if (f->index.file != NULL) return f->entry_count > 0 ? FETCH_DATA : FETCH_PAGE;
+    partition_dir(f->p, &dir); /* there was none */
+    struct file_key index = partition_file_key(f->p, f->segment.base, FILE_INDEX);
+    if (file_use_begin(f->p->store->files, &f->index, t, dir.s, &index, false) != STATUS_OK)
+        return finish(f, STATUS_BUSY);
+    return t->pending_ops > 0 ? STAGE_WAIT(FETCH_PAGE) : FETCH_PAGE;
 }
 
 static int fetch_page(struct task *t)
 {
     struct segment_fetch *f = container_of(t, struct segment_fetch, task);
-    enum status status = open_status(f);
-    if (status != STATUS_OK) return finish(f, status == STATUS_NOT_FOUND ? STATUS_DAMAGED : status);
+    if (f->status != STATUS_OK) return FETCH_END;
+    if (f->log.file == NULL) return finish(f, f->log.status == STATUS_NOT_FOUND ? STATUS_DAMAGED : f->log.status);
     if (f->is_in_builder) return FETCH_DATA;
     f->page_number = f->page_low + (f->page_high - f->page_low) / 2;
+    if (f->index.file == NULL)
+        return f->index.status == STATUS_NOT_FOUND ? repair(f, f->page_number) : finish(f, f->index.status);
     transfer_start(f->p->store->env, &f->read, t, IO_READ, f->index.file->handle, f->page, BLOCK_BYTES,
                    (uint64_t)f->page_number * BLOCK_BYTES, 0);
     return STAGE_WAIT(FETCH_PAGE_READ);
@@ -79,7 +106,7 @@ static int fetch_page_read(struct task *t)
     if (f->read.status != STATUS_OK) return finish(f, f->read.status);
     if (f->read.moved != BLOCK_BYTES ||
         index_page_verify(f->page, f->p->id, f->p->number, f->segment.base, f->page_number) != STATUS_OK)
-        return finish(f, STATUS_DAMAGED);
+        return repair(f, f->page_number);
     struct index_entry first;
     index_page_entry(f->page, 0, &first);
     if (first.first_offset <= f->offset)
@@ -171,8 +198,11 @@ static int fetch_next_page(struct task *t)
     struct segment_fetch *f = container_of(t, struct segment_fetch, task);
     if (f->read.status != STATUS_OK) return finish(f, f->read.status);
     if (f->read.moved != BLOCK_BYTES ||
-        index_page_verify(f->page + BLOCK_BYTES, f->p->id, f->p->number, f->segment.base, f->next_page) != STATUS_OK)
-        return finish(f, STATUS_DAMAGED);
+        index_page_verify(f->page + BLOCK_BYTES, f->p->id, f->p->number, f->segment.base, f->next_page) != STATUS_OK) {
+        uint32_t page = f->next_page;
+        f->next_page = page - 1 > f->page_number ? page - 1 : 0; /* it is wanted again */
+        return repair(f, page);
+    }
     return FETCH_DATA;
 }
 
@@ -221,12 +251,18 @@ static int fetch_end(struct task *t)
 
 static const struct stage fetch_stages[] = {
     [FETCH_BEGIN] = {"begin", fetch_begin, STAGE_BIT(FETCH_PAGE) | STAGE_BIT(FETCH_END)},
-    [FETCH_PAGE] = {"page", fetch_page, STAGE_BIT(FETCH_PAGE_READ) | STAGE_BIT(FETCH_DATA) | STAGE_BIT(FETCH_END)},
+    [FETCH_PAGE] = {"page", fetch_page,
+                    STAGE_BIT(FETCH_PAGE_READ) | STAGE_BIT(FETCH_DATA) | STAGE_BIT(FETCH_REPAIRED) |
+                        STAGE_BIT(FETCH_END)},
     [FETCH_PAGE_READ] = {"page read", fetch_page_read,
-                         STAGE_BIT(FETCH_PAGE) | STAGE_BIT(FETCH_DATA) | STAGE_BIT(FETCH_END)},
+                         STAGE_BIT(FETCH_PAGE) | STAGE_BIT(FETCH_DATA) | STAGE_BIT(FETCH_REPAIRED) |
+                             STAGE_BIT(FETCH_END)},
     [FETCH_DATA] = {"data", fetch_data, STAGE_BIT(FETCH_NEXT_PAGE) | STAGE_BIT(FETCH_CHECK) | STAGE_BIT(FETCH_END)},
-    [FETCH_NEXT_PAGE] = {"next page", fetch_next_page, STAGE_BIT(FETCH_DATA) | STAGE_BIT(FETCH_END)},
+    [FETCH_NEXT_PAGE] = {"next page", fetch_next_page,
+                         STAGE_BIT(FETCH_DATA) | STAGE_BIT(FETCH_REPAIRED) | STAGE_BIT(FETCH_END)},
     [FETCH_CHECK] = {"check", fetch_check, STAGE_BIT(FETCH_END)},
+    [FETCH_REPAIRED] = {"repaired", fetch_repaired,
+                        STAGE_BIT(FETCH_PAGE) | STAGE_BIT(FETCH_DATA) | STAGE_BIT(FETCH_END)},
     [FETCH_END] = {"end", fetch_end, 0},
 };
 

@@ -8,6 +8,7 @@
 #include "storage/bury.h"
 #include "storage/checkpoint.h"
 #include "storage/grow.h"
+#include "storage/index_repair.h"
 #include "storage/mover.h"
 #include "storage/partition_map.h"
 #include "storage/recovery.h"
@@ -231,10 +232,11 @@ struct store *store_new(struct env *e, struct disk *disk, const struct store_con
     s->grower = grower_create(s);
     s->trash = trash_create(s);
     s->upkeep = upkeep_create(s);
+    s->repairer = repairer_create(s);
     s->table = table_writer_create(s);
     journal_config_of(c, &jc);
     CHECK(s->journal != NULL && s->map != NULL && s->files != NULL && s->mover != NULL && s->unlinker != NULL &&
-          s->grower != NULL && s->trash != NULL && s->upkeep != NULL && s->table != NULL);
+          s->grower != NULL && s->trash != NULL && s->upkeep != NULL && s->repairer != NULL && s->table != NULL);
     CHECK_OK(journal_init(s->journal, e, disk, &store_events, &jc));
     s->journal->owner = s;
     s->hook.run = store_turn;

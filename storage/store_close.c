@@ -11,6 +11,7 @@
 #include "storage/bury.h"
 #include "storage/checkpoint.h"
 #include "storage/grow.h"
+#include "storage/index_repair.h"
 #include "storage/mover.h"
 #include "storage/partition_map.h"
 #include "storage/unlinker.h"
@@ -122,7 +123,7 @@ static int close_quiet(struct task *t)
     bool busy = !list_empty(&s->journal->queue) || s->journal->in_flight > 0 || !mover_idle(s->mover) ||
                 s->table->running || !unlinker_idle(s->unlinker) || io_op_in_flight(&s->space) ||
                 !list_empty(&s->refused) || !list_empty(&s->table->waiting) || s->growing || s->deletions > 0 ||
-                !trash_idle(s->trash);
+                !trash_idle(s->trash) || !repairer_idle(s->repairer);
     for (uint32_t i = 0; !busy && i < partition_map_count(s->map); i++) busy = partition_map_at(s->map, i)->readers > 0;
     if (busy) return wait_a_little(c, CLOSE_QUIET);
     s->unmovable = true; /* no move begins any more */
@@ -165,6 +166,7 @@ static void store_free(struct store *s)
     grower_destroy(s->grower);
     trash_destroy(s->trash);
     upkeep_destroy(s->upkeep);
+    repairer_destroy(s->repairer);
     files_destroy(s->files);
     partition_map_destroy(s->map);
     journal_deinit(s->journal);

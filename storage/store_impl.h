@@ -14,6 +14,7 @@ struct unlinker;
 struct grower;
 struct trash;
 struct upkeep;
+struct repairer;
 struct rehome;
 struct recovery;
 
@@ -29,6 +30,7 @@ struct store {
     struct grower *grower;
     struct trash *trash;
     struct upkeep *upkeep;
+    struct repairer *repairer;
     struct table_writer *table;
     struct partition_map *map; /* partition_map.h */
     uint64_t creations;        /* last creation sequence given */

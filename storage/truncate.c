@@ -45,7 +45,7 @@ static int cut_wait(struct task *t)
 {
     struct truncation *c = container_of(t, struct truncation, task);
     struct partition *p = c->p;
-    if (p->move != NULL) {
+    if (p->move != NULL || p->repairs > 0) { /* a page of the old log may not land on one of the new (A2) */
         if (!list_linked(&c->in_truncations)) list_push_back(&p->truncations, &c->in_truncations);
         return STAGE_WAIT(CUT_WAIT);
     }
@@ -68,7 +68,7 @@ static int cut_find(struct task *t)
     }
     c->on_disk = true;
     segment_fetch_start(&c->fetch, t, p, c->offset, p->moved_pos, 2 * INDEX_BLOCK_BYTES);
-    c->fetch.keep_page = true;
+    c->fetch.keep_page = c->fetch.repair.for_cut = true;
     return STAGE_WAIT(CUT_FOUND);
 }
 
@@ -243,10 +243,20 @@ void partition_truncate(struct partition *p, int64_t offset, struct partition_ch
     task_start(p->store->env->runner, &c->task, &cut_flow, CUT_WAIT);
 }
 
-void partition_move_ended(struct partition *p)
+static void wake_truncation(struct partition *p)
 {
     struct list_node *n = list_pop_front(&p->truncations);
     if (n != NULL) task_wake(&container_of(n, struct truncation, in_truncations)->task);
+}
+
+void partition_repair_ended(struct partition *p)
+{
+    if (p->repairs == 0) wake_truncation(p);
+}
+
+void partition_move_ended(struct partition *p)
+{
+    wake_truncation(p);
     if (p->store->serving && p->log_start_durable > p->segments[0].base) partition_log_start_passed(p);
 }
 

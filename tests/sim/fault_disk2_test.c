@@ -325,7 +325,7 @@ static void d23_checkpoint_torn(void)
 
 /* --- D24: the index gone or wrong --- */
 
-/* Never a wrong record: it is answered with the right one (where the index is made anew) or with DAMAGED. */
+/* Never a wrong record: the index is made anew, and every record is served (store_index_test has more of it). */
 static void d24_index_gone_or_wrong(void)
 {
     static const char path[] = "/data/t-0/00000000000000000000.lidx";
@@ -345,8 +345,7 @@ static void d24_index_gone_or_wrong(void)
         ASSERT_EQ(status, STATUS_OK);
         story_again(&s, SIM_POWER);
         ASSERT_EQ(partition_log_end(s.p), 12);
-        (void)story_judge(&s, 0, 3);
-        ASSERT_EQ(story_judge(&s, 3, 12), 0);
+        ASSERT_EQ(story_judge(&s, 0, 12), 0);
         story_append_some(&s, 1, 60000);
         story_end(&s);
     }

@@ -284,8 +284,10 @@ static bool try_cell(const char *disk, const struct file *f, const struct damage
     enum outcome o = run_cell(f, d);
     if (o == OUTCOMES) return true;
     counts[o]++;
-    if (o > HARMLESS) printf("%s: %s\n", cell, outcome_names[o]);
-    return o <= HARMLESS;
+    bool derived = strstr(f->path, ".lidx") != NULL; /* made anew: nobody notices (D24) */
+    bool good = o == HARMLESS || (o < HARMLESS && !derived);
+    if (!good) printf("%s: %s\n", cell, outcome_names[o]);
+    return good;
 }
 
 static bool try_file(const char *disk, const struct file *f)

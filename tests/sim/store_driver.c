@@ -230,6 +230,32 @@ static void stop_cleanly(struct driver *d)
     d->totals->clean_stops++;
 }
 
+/* Fault D24: an index file rots or vanishes between two starts; nobody may notice. */
+static void rot_index(const char *name, bool is_dir, void *arg)
+{
+    struct driver *d = arg;
+    char path[128];
+    uint64_t size;
+    uint8_t byte = (uint8_t)driver_pick(d, 256);
+    if (strstr(name, ".lidx") == NULL || !driver_chance(d, 50)) return;
+    snprintf(path, sizeof path, "%s/%s", d->rotting, name);
+    CHECK_OK(sim_file_size(d->w.machine, path, &size));
+    d->totals->rotten++;
+    if (size == 0 || driver_chance(d, 30))
+        CHECK_OK(sim_file_remove(d->w.machine, path));
+    else
+        CHECK_OK(sim_file_write(d->w.machine, path, driver_pick(d, size), &byte, 1));
+}
+
+static void rot_indexes(struct driver *d)
+{
+    for (uint32_t i = 0; i < d->part_count; i++) {
+        if (!driver_chance(d, 10)) continue;
+        snprintf(d->rotting, sizeof d->rotting, "/data/%s-%d", d->parts[i].topic, d->parts[i].number);
+        if (sim_file_list(d->w.machine, d->rotting, rot_index, d) != STATUS_OK) continue; /* no directory yet */
+    }
+}
+
 static void end_life(struct driver *d)
 {
     uint64_t how = driver_pick(d, 10);
@@ -318,6 +344,7 @@ uint64_t driver_run(uint64_t seed, bool trace, struct driver_totals *totals)
         create_some(d);
         work(d);
         end_life(d);
+        rot_indexes(d);
     }
     boot(d, false);
     check_all(d);

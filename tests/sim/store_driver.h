@@ -30,7 +30,7 @@ struct driver_part {
 struct driver_totals {
     uint64_t appends, acked, duplicates, refused_sequences, busy, reads, lookups, cuts, log_starts, trims, epochs;
     uint64_t kills, power_cuts, clean_stops, fences, failed_starts, checkpoints;
-    uint64_t faults;
+    uint64_t faults, rotten;
     int64_t simulated_ns;
 };
 
@@ -47,7 +47,8 @@ struct driver {
     bool read_faults;
     bool no_space;
     bool stopping;
-    uint8_t *bytes; /* of the batch being made */
+    uint8_t *bytes;   /* of the batch being made */
+    char rotting[64]; /* directory whose index files rot */
     struct driver_totals *totals;
 };
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Stories that crash states and damage at rest have found; each was red once. */
+#include "base/bytes.h"
 #include "tests/sim/store_world.h"
 #include "tests/unit/check_main.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 static void append_some(struct store_world *w, struct partition *p, uint64_t from, uint64_t count)
@@ -130,7 +132,78 @@ static void a_cut_in_memory_after_one_in_a_file(void)
     world_deinit(&w);
 }
 
+struct rot {
+    struct store_world *w;
+    const char *tag;
+    bool done;
+};
+
+/* Spoils the group of the ring that holds the record with that tag. */
+static void rot_tagged(const char *name, bool is_dir, void *arg)
+{
+    struct rot *rot = arg;
+    char path[128];
+    uint64_t size;
+    if (strncmp(name, "ring-", 5) != 0 || rot->done) return;
+    snprintf(path, sizeof path, "/data/journal-000/%s", name);
+    ASSERT_EQ(sim_file_size(rot->w->machine, path, &size), STATUS_OK);
+    uint8_t *bytes = malloc(size);
+    ASSERT_EQ(sim_file_read(rot->w->machine, path, 0, bytes, (uint32_t)size), STATUS_OK);
+    uint8_t *at = memmem(bytes, size, rot->tag, strlen(rot->tag));
+    if (at != NULL) {
+        *at ^= 1;
+        ASSERT_EQ(sim_file_write(rot->w->machine, path, (uint64_t)(at - bytes), at, 1), STATUS_OK);
+        rot->done = true;
+    }
+    free(bytes);
+}
+
+static void accepted(struct partition_change *op)
+{
+    ASSERT_EQ(op->status, STATUS_OK);
+}
+
+/* The last record of a segment was lost and the loss accepted. From files, too, a read of its offset goes on with the
+ * next one. */
+static void a_gap_at_the_end_of_a_segment(void)
+{
+    struct store_world w;
+    struct partition_change accept = {.done = accepted};
+    world_init(&w, 8, NULL);
+    w.config.checkpoint_ms = 3600 * 1000;
+    w.config.segment_bytes = 100 << 10;
+    ASSERT_EQ(world_boot(&w, 1), STATUS_OK);
+    struct partition *p = world_create(&w, "t", 0);
+    for (uint64_t i = 0; i < 5; i++)
+        ASSERT_EQ(world_append(&w, p, &(struct world_batch){.records = 1, .value_bytes = 30000, .tag = i}, NULL),
+                  STATUS_OK);
+    world_pass(&w, 100 * NS_PER_MS);
+    world_crash(&w, SIM_POWER);
+    struct rot rot = {.w = &w, .tag = "0000000000000002:"};
+    ASSERT_EQ(sim_file_list(w.machine, "/data/journal-000", rot_tagged, &rot), STATUS_OK);
+    ASSERT(rot.done);
+    ASSERT_EQ(world_boot(&w, 1), STATUS_OK);
+    p = world_find(&w, "t", 0);
+    ASSERT_EQ(partition_status(p), STATUS_DAMAGED);
+    partition_accept_damage(p, &accept);
+    world_pass(&w, 100 * NS_PER_MS);
+    struct partition_read *r = calloc(1, sizeof *r);
+    for (int i = 0; i < 2; i++) {
+        ASSERT_EQ(partition_log_end(p), 5);
+        ASSERT_EQ(world_read(&w, p, 2, 1, r), STATUS_OK);
+        ASSERT_EQ((int64_t)load_be64(slice_data(r->slices[0])), 3);
+        partition_read_release(r);
+        ASSERT_EQ(world_stop(&w), STATUS_OK);
+        ASSERT_EQ(world_boot(&w, 1), STATUS_OK);
+        p = world_find(&w, "t", 0);
+    }
+    free(r);
+    ASSERT_EQ(world_stop(&w), STATUS_OK);
+    world_deinit(&w);
+}
+
 TEST_MAIN("storage findings", {"a log start that moved before the last appends", log_start_then_appends},
           {"a first start that was cut off", first_start_cut_off},
           {"moved bytes that end inside a batch header", moved_end_in_a_header},
+          {"a gap at the end of a segment", a_gap_at_the_end_of_a_segment},
           {"a cut in memory after one in a file", a_cut_in_memory_after_one_in_a_file})

@@ -38,11 +38,12 @@ static void report(const struct driver_totals *t, uint64_t seeds, double cpu)
            (unsigned long long)t->duplicates, (unsigned long long)t->refused_sequences, (unsigned long long)t->busy,
            (unsigned long long)t->reads, (unsigned long long)t->lookups, (unsigned long long)t->cuts,
            (unsigned long long)t->log_starts, (unsigned long long)t->trims, (unsigned long long)t->epochs);
-    printf("%llu kills, %llu power cuts, %llu clean stops, %llu fences, %llu failed starts, %llu faults injected; "
+    printf("%llu kills, %llu power cuts, %llu clean stops, %llu fences, %llu failed starts, %llu faults injected, %llu "
+           "index files spoiled; "
            "%.1f simulated s, %.1f per CPU second\n",
            (unsigned long long)t->kills, (unsigned long long)t->power_cuts, (unsigned long long)t->clean_stops,
            (unsigned long long)t->fences, (unsigned long long)t->failed_starts, (unsigned long long)t->faults,
-           (double)t->simulated_ns / 1e9, (double)t->simulated_ns / 1e9 / cpu);
+           (unsigned long long)t->rotten, (double)t->simulated_ns / 1e9, (double)t->simulated_ns / 1e9 / cpu);
 }
 
 static void run_seed(uint64_t seed, bool trace, struct driver_totals *totals)

@@ -190,7 +190,7 @@ enum status world_delete(struct store_world *w, struct partition *p)
 
 uint32_t world_batch_make(const struct world_batch *b, uint8_t *out, uint32_t capacity)
 {
-    struct mem *mem = mem_create(64 << 20);
+    struct mem *mem = mem_create(512u << 20);
     struct batch_builder builder;
     struct batch_options options;
     const uint8_t *data;

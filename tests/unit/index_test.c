@@ -484,6 +484,100 @@ static void rebuild_takes_a_page_inside_a_header(void)
     }
 }
 
+/* Page k alone, walked to from a batch before it. */
+static void rebuild_page(const struct segment_image *s, uint32_t k, const struct batch_at *from, struct prng *r,
+                         uint8_t out[BLOCK_BYTES])
+{
+    struct index_rebuild b;
+    size_t taken = 0;
+    uint32_t number;
+    uint64_t page_end = MIN(s->len, (k + 1) * (uint64_t)INDEX_PAGE_ENTRIES * INDEX_BLOCK_BYTES);
+    begin(s->base);
+    index_begin_page(&x, k, s->base);
+    ASSERT_EQ(index_rebuild_begin_at(&b, &x, s->len, from->pos, from->base_offset), STATUS_OK);
+    for (uint64_t at = from->pos; at < page_end && !index_page_full(&x); at += taken) {
+        uint64_t piece = 1 + prng_below(r, 1 << 20);
+        ASSERT_EQ(index_rebuild_feed(&b, s->bytes + at, MIN(s->len - at, piece), &taken), STATUS_OK);
+    }
+    ASSERT(index_page(&x, out, &number));
+    ASSERT_EQ(number, k);
+    end();
+}
+
+static void rebuild_makes_a_page_alone(void)
+{
+    static uint8_t all[4][BLOCK_BYTES], one[BLOCK_BYTES];
+    struct segment_image s;
+    struct index_rebuild b;
+    struct prng r;
+    size_t taken;
+    uint32_t last = 0;
+    uint64_t page_bytes = (uint64_t)INDEX_PAGE_ENTRIES * INDEX_BLOCK_BYTES;
+    prng_seed(&r, 6, 1);
+    segment_random(&s, &r, 30 << 20);
+    begin(s.base);
+    ASSERT_EQ(index_rebuild_begin(&b, &x, s.len), STATUS_OK);
+    for (uint64_t at = 0; at < s.len; at += taken) {
+        ASSERT_EQ(index_rebuild_feed(&b, s.bytes + at, s.len - at, &taken), STATUS_OK);
+        if (!index_page_full(&x)) continue;
+        ASSERT(index_page(&x, all[last], &last));
+        index_page_taken(&x);
+        last++;
+    }
+    ASSERT(index_page(&x, all[last], &last));
+    end();
+    ASSERT_EQ(last, 3);
+    for (uint32_t k = 1; k <= last; k++) {
+        for (int n = 0; n < 6; n++) { /* from the batch that reaches into the page, or from further back */
+            uint32_t i = 0;
+            while (s.batches[i].pos + s.batches[i].size <= k * page_bytes) i++;
+            i -= MIN(i, n == 0 ? 0 : (uint32_t)prng_below(&r, 50));
+            rebuild_page(&s, k, &s.batches[i], &r, one);
+            ASSERT(memcmp(one, all[k], BLOCK_BYTES) == 0);
+        }
+    }
+    segment_free(&s);
+}
+
+/* What the batch CRC does not cover, against the epoch map, the epochs before and the next segment. */
+static void rebuild_checks_epochs_and_offsets(void)
+{
+    struct segment_image s;
+    struct index_rebuild b;
+    struct epoch_map epochs;
+    size_t taken;
+    static const struct {
+        const char *what;
+        uint32_t batch_epoch, map_epoch;
+        int64_t map_from, end_from_last;
+        enum status status;
+    } rows[] = {
+        {"as the map says", 3, 3, 0, 1, STATUS_OK},
+        {"older than the map", 3, 9, INT64_MAX, 1, STATUS_OK},
+        {"another than the map's", 3, 4, 0, 1, STATUS_DAMAGED},
+        {"falls", 2, 9, INT64_MAX, 1, STATUS_DAMAGED},
+        {"rises", 4, 9, INT64_MAX, 1, STATUS_DAMAGED}, /* the next batch falls */
+        {"reaches into the next segment", 3, 3, 0, 0, STATUS_DAMAGED},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        segment_begin(&s, 50);
+        for (int k = 0; k < 4; k++) segment_add(&s, 100, 2, 7, 0);
+        store_be32(s.bytes + s.batches[2].pos + 12, rows[i].batch_epoch);
+        begin(s.base);
+        epoch_map_init(&epochs, x.mem);
+        ASSERT_EQ(epoch_map_add(&epochs, (int32_t)rows[i].map_epoch, rows[i].map_from), STATUS_OK);
+        ASSERT_EQ(index_rebuild_begin(&b, &x, s.len), STATUS_OK);
+        b.epochs = &epochs;
+        b.end_offset = s.next_offset - 1 + rows[i].end_from_last;
+        enum status status = index_rebuild_feed(&b, s.bytes, s.len, &taken);
+        if (status != rows[i].status) printf("%s: %s\n", rows[i].what, status_name(status));
+        ASSERT_EQ(status, rows[i].status);
+        epoch_map_deinit(&epochs);
+        end();
+        segment_free(&s);
+    }
+}
+
 static void rebuild_refuses_damage(void)
 {
     struct segment_image s;
@@ -530,4 +624,6 @@ TEST_MAIN("index", {"pages are the golden ones", pages_are_the_golden_ones},
           {"decode refuses what encode never makes", decode_refuses_what_encode_never_makes},
           {"rebuild makes the same pages", rebuild_makes_the_same_pages},
           {"rebuild takes a page inside a header", rebuild_takes_a_page_inside_a_header},
+          {"rebuild makes a page alone", rebuild_makes_a_page_alone},
+          {"rebuild checks epochs and offsets", rebuild_checks_epochs_and_offsets},
           {"rebuild refuses damage", rebuild_refuses_damage})
