@@ -192,6 +192,40 @@ static void a9_a_raised_limit(void)
     story_end(&s);
 }
 
+static bool new_file_in_order(void *arg)
+{
+    return s.w.stores[0]->journal->control.next_file > *(uint32_t *)arg;
+}
+
+static void expect_every_record(int64_t end)
+{
+    ASSERT_EQ(partition_log_end(s.p), end);
+    for (int64_t i = 0; i < end; i++) ASSERT_EQ(story_read(&s, i), STATUS_OK);
+}
+
+/* The power goes between the new file and the old one. While the page that names the new one is on its way the old one
+ * is still there; when the page is durable and the old one is not yet gone, nobody misses either. */
+static void a9_power_between_the_two_files(void)
+{
+    story_begin(&s, 22, NULL);
+    story_append_some(&s, 24, 60000); /* room is left in the second file, which the head does not leave meanwhile */
+    s.w.config.batch_bytes_max = 1 << 20;
+    story_again(&s, SIM_KILL);
+    story_stall(&s, IO_WRITE, "*/control", 0);
+    STORY_WATCH(&s, "begins write control", "unlink ring");
+    world_pass(&s.w, NS_PER_S);
+    story_append_some(&s, 2, 700); /* a sync: what happened to names by now is durable */
+    story_expect(&s, "begins write control\n");
+    STORY_WATCH(&s, "unlink ring");
+    story_again(&s, SIM_POWER);
+    uint32_t next_file = s.w.stores[0]->journal->control.next_file;
+    ASSERT(story_until(&s, new_file_in_order, &next_file));
+    story_expect(&s, "");
+    story_again(&s, SIM_POWER);
+    expect_every_record(26);
+    story_end(&s);
+}
+
 /* The same with crashes at every step of it, and another raise on top. */
 static void a9_a_raised_limit_with_crashes(void)
 {
@@ -433,6 +467,7 @@ TEST_MAIN("rules A8 to A11", {"A8 damage is not an end", a8_damage_is_not_an_end
           {"A8 the last group of an idle journal", a8_the_last_group}, {"A8 whose was it", a8_whose_was_it},
           {"A9 the ring holds four of the largest batches", a9_four_largest_batches},
           {"A9 a commit is bounded", a9_a_commit_is_bounded}, {"A9 a raised message.max.bytes", a9_a_raised_limit},
+          {"A9 power goes between the two files", a9_power_between_the_two_files},
           {"A9 a raised message.max.bytes with crashes", a9_a_raised_limit_with_crashes},
           {"A10 a piece without space", a10_a_piece_without_space},
           {"A10 table space is there before the disk is full", a10_table_space_is_there},
