@@ -240,6 +240,8 @@ void leat_reader_destroy(struct leat_reader *reader); /* may be NULL */
 /* The next record, in offset order within each partition, of transactions also those that were aborted. The first call
  * looks up where to begin. The record's bytes stand until the next call for this reader.
  *
+ * timeout_ms 0 gives what is at hand without waiting: call so first where output should be flushed before a wait.
+ *
  * LEAT_END: every partition was read up to its end. LEAT_TIMED_OUT: nothing came in time, call again. LEAT_UNREACHABLE:
  * a broker is away; nothing is lost, call again. LEAT_NOT_FOUND: no such topic or partition. LEAT_BROKER with code 1:
  * the offset is not in the log (any more); the text says what is. LEAT_DAMAGED: the text says which batch; the next
@@ -250,8 +252,6 @@ LEAT_MUST_CHECK enum leat_code leat_reader_next(struct leat_reader *reader, int6
 /* Offset of the next record of a partition that this reader has: where another reader would go on. -1: not known yet,
  * or not one of its partitions. */
 int64_t leat_reader_position(const struct leat_reader *reader, int32_t partition);
-/* True while a record is at hand without waiting: a good moment not to flush. */
-bool leat_reader_has_more(const struct leat_reader *reader);
 
 /* ---- offsets ---- */
 

@@ -121,10 +121,9 @@ static enum leat_code rounds(struct topic_view *v, int64_t timestamp_ms, struct 
         if (all_answered(offsets, count)) return LEAT_OK;
         v->stale = true;
         if (attempt_again(&again)) continue;
-        for (size_t i = 0; i < count; i++) /* the broker's own word is an answer, too */
-            if (offsets[i].kafka_code == UNANSWERED)
-                return code != LEAT_OK ? code : fail(e, LEAT_TIMED_OUT, "offsets of topic '%s'", v->name);
-        return LEAT_OK;
+        for (size_t i = 0; i < count && code == LEAT_OK; i++) /* the broker's own word is an answer, too */
+            if (offsets[i].kafka_code == UNANSWERED) code = fail(e, LEAT_TIMED_OUT, "offsets of topic '%s'", v->name);
+        return code;
     }
 }
 

@@ -191,8 +191,3 @@ int64_t leat_reader_position(const struct leat_reader *r, int32_t partition)
     const struct slot *s = r->begun ? reader_slot(r, partition) : NULL;
     return s == NULL ? -1 : s->position;
 }
-
-bool leat_reader_has_more(const struct leat_reader *r)
-{
-    return !list_empty(&r->answers);
-}
