@@ -347,3 +347,37 @@ enum status table_record_load(const struct record *rec, struct partition *p, str
     *ret_resume = (struct resume){.sequence = load_le64(b + 104), .entry = load_le32(b + 112), .end_pos = end_pos};
     return STATUS_OK;
 }
+
+void table_record_parts(const struct record *r, struct record_parts *ret_parts)
+{
+    const uint8_t *b = r->body;
+    CHECK(!r->drop && r->body_bytes == BODY_FIXED_BYTES + record_tail_bytes(b));
+    struct record_parts p = {
+        .log_start = (int64_t)load_le64(b + 40),
+        .log_end = (int64_t)load_le64(b + 48),
+        .high_watermark = (int64_t)load_le64(b + 56),
+        .damaged_from = (int64_t)load_le64(b + 120),
+        .damaged_to = (int64_t)load_le64(b + 128),
+        .end_pos = load_le64(b + 80),
+        .moved_pos = load_le64(b + 88),
+        .epoch = (int32_t)load_le32(b + 72),
+        .segment_count = load_le32(b + 144),
+        .carried_bytes = load_le32(b + 148),
+        .epoch_bytes = load_le32(b + 152),
+        .producer_bytes = load_le32(b + 156),
+        .segments = b + BODY_FIXED_BYTES + load_le16(b + 116),
+    };
+    p.epochs = p.segments + (size_t)p.segment_count * SEGMENT_BYTES + p.carried_bytes;
+    p.producers = p.epochs + p.epoch_bytes;
+    *ret_parts = p;
+}
+
+void table_record_segment(const struct record_parts *p, uint32_t i, struct segment *ret_segment)
+{
+    CHECK(i < p->segment_count);
+    const uint8_t *at = p->segments + (size_t)i * SEGMENT_BYTES;
+    *ret_segment = (struct segment){.base = (int64_t)load_le64(at),
+                                    .start = load_le64(at + 8),
+                                    .length = load_le64(at + 16),
+                                    .newest_ms = (int64_t)load_le64(at + 24)};
+}

@@ -65,6 +65,19 @@ struct record {         /* decoded head of a record; what follows is in body */
  * id is filled as far as readable); FORMAT: the payload cannot be walked on. */
 enum status table_record_decode(const uint8_t *payload, size_t bytes, size_t *pos,
                                 struct record *ret_record) MUST_CHECK;
+/* What a record says, for tools; the pointers go into its body. The record is one that table_record_decode took, and
+ * no drop. */
+struct record_parts {
+    int64_t log_start, log_end, high_watermark, damaged_from, damaged_to;
+    uint64_t end_pos, moved_pos;
+    int32_t epoch;
+    uint32_t segment_count, carried_bytes, epoch_bytes, producer_bytes;
+    const uint8_t *segments, *epochs, *producers;
+};
+void table_record_parts(const struct record *r, struct record_parts *ret_parts);
+/* Segment i of them; newest_ms as in struct segment. */
+void table_record_segment(const struct record_parts *p, uint32_t i, struct segment *ret_segment);
+
 /* Fills a fresh partition of that id from the record: state as of the table, refs for what it carries, end_pos at
  * the end of the carried bytes; ret_resume says where the replay of its bytes goes on. Where rec->changes is set
  * p->producers is the state of the record before. */
