@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+/* leat completion: the script that makes bash complete commands, options and topics; written from the command table. */
+#include "tools/leat/commands.h"
+#include "tools/leat/session.h"
+
+#include <string.h>
+
+static const struct option_spec options[] = {{'\0', NULL, NULL, NULL, NULL}};
+
+static const char text[] =
+    "For this shell: eval \"$(leat completion bash)\". Packages install it where bash finds it.\n";
+
+static void words_of_group(const char *group)
+{
+    for (size_t i = 0; commands[i] != NULL; i++)
+        if (commands[i]->group != NULL && strcmp(commands[i]->group, group) == 0) printf(" %s", commands[i]->name);
+}
+
+static void first_words(void)
+{
+    const char *before = "";
+    for (size_t i = 0; commands[i] != NULL; i++) {
+        const char *word = commands[i]->group != NULL ? commands[i]->group : commands[i]->name;
+        if (strcmp(word, before) != 0) printf(" %s", word);
+        before = word;
+    }
+}
+
+static void option_names(const struct option_spec *o)
+{
+    for (; o->name != NULL; o++) {
+        printf(" --%s", o->name);
+        if (o->letter != '\0') printf(" -%c", o->letter);
+    }
+}
+
+/* "-b|--broker" patterns of the options that take a value */
+static void with_value(const struct option_spec *o)
+{
+    for (; o->name != NULL; o++) {
+        if (o->arg == NULL) continue;
+        printf("|--%s", o->name);
+        if (o->letter != '\0') printf("|-%c", o->letter);
+    }
+}
+
+static void values(const struct option_spec *o)
+{
+    for (; o->name != NULL; o++) {
+        if (o->words == NULL) continue;
+        printf("        --%s", o->name);
+        if (o->letter != '\0') printf("|-%c", o->letter);
+        printf(") COMPREPLY=($(compgen -W '%s' -- \"$cur\")); return ;;\n", o->words);
+    }
+}
+
+static void command_case(const struct command *c)
+{
+    printf("    '%s%s%s')\n", c->group ? c->group : "", c->group ? " " : "", c->name);
+    printf("        opts='");
+    option_names(c->options);
+    option_names(global_options);
+    printf("'\n        case $prev in\n");
+    values(c->options);
+    printf("        _none_");
+    with_value(c->options);
+    with_value(global_options);
+    printf(") return ;;\n        esac\n");
+    if (c->complete == COMPLETE_TOPICS)
+        printf("        words=topics ;;\n");
+    else
+        printf("        words=%s ;;\n", c->complete == COMPLETE_FILES ? "files" : "none");
+}
+
+static void script(void)
+{
+    printf("# bash completion for leat %s, written by `leat completion bash`\n", leat_version());
+    printf("_leat() {\n"
+           "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} i cmd= opts= words=\n"
+           "    local -a global=()\n"
+           "    COMPREPLY=()\n"
+           "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+           "        case ${COMP_WORDS[i]} in\n"
+           "        -b|--broker) global+=(-b \"${COMP_WORDS[i+1]}\"); ((i++)) ;;\n"
+           "        _none_");
+    with_value(global_options);
+    printf(") ((i++)) ;;\n        -*) ;;\n");
+    for (size_t i = 0; commands[i] != NULL; i++) {
+        const struct command *c = commands[i];
+        if (c->group == NULL) printf("        %s) [ -n \"$cmd\" ] || cmd=%s ;;\n", c->name, c->name);
+        if (c->group == NULL || (i > 0 && commands[i - 1]->group == c->group)) continue;
+        printf("        %s) [ -n \"$cmd\" ] || cmd=%s ;;\n", c->group, c->group);
+    }
+    printf("        *) case $cmd in\n");
+    for (size_t i = 0; commands[i] != NULL; i++)
+        if (commands[i]->group != NULL && (i == 0 || commands[i - 1]->group != commands[i]->group))
+            printf("           %s) cmd=\"$cmd ${COMP_WORDS[i]}\" ;;\n", commands[i]->group);
+    printf("           esac ;;\n        esac\n    done\n    case $cmd in\n    '') opts='");
+    option_names(global_options);
+    printf("'\n        case $prev in _none_");
+    with_value(global_options);
+    printf(") return ;; esac\n        words='");
+    first_words();
+    printf("' ;;\n");
+    for (size_t i = 0; commands[i] != NULL; i++) {
+        const struct command *c = commands[i];
+        if (c->group != NULL && (i == 0 || commands[i - 1]->group != c->group)) {
+            printf("    %s) words='", c->group);
+            words_of_group(c->group);
+            printf("' ;;\n");
+        }
+        command_case(c);
+    }
+    printf("    esac\n"
+           "    case $cur in\n"
+           "    -*) COMPREPLY=($(compgen -W \"$opts\" -- \"$cur\")); return ;;\n"
+           "    esac\n"
+           "    case $words in\n"
+           "    topics) COMPREPLY=($(compgen -W \"$(leat \"${global[@]}\" --timeout 1 topic list --names "
+           "2>/dev/null)\" -- "
+           "\"$cur\")) ;;\n"
+           "    files) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
+           "    none) ;;\n"
+           "    *) COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")) ;;\n"
+           "    esac\n"
+           "}\n"
+           "complete -o filenames -F _leat leat\n");
+}
+
+static int run(struct session *s, const struct args *a)
+{
+    if (strcmp(a->words[0], "bash") != 0) return usage_error(a->command, "'%s': only bash is known", a->words[0]);
+    script();
+    return EXIT_DONE;
+}
+
+const struct command command_completion = {
+    .name = "completion",
+    .words = "bash",
+    .summary = "a script that makes the shell complete",
+    .text = text,
+    .options = options,
+    .words_min = 1,
+    .words_max = 1,
+    .run = run,
+};

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+/* leat topic list: name, partitions, replicas of every topic, as any broker knows them. */
+#include "tools/leat/commands.h"
+#include "tools/leat/session.h"
+
+static const struct option_spec options[] = {
+    {'a', "all", NULL, "internal topics, too", NULL},
+    {'\0', "names", NULL, "names only, one a line", NULL},
+    {'\0', NULL, NULL, NULL, NULL},
+};
+
+static size_t replicas(const struct leat_topic *t)
+{
+    return t->partition_count > 0 ? t->partitions[0].replica_count : 0;
+}
+
+static void list(const struct session *s, const struct leat_cluster *c, bool all, bool names)
+{
+    struct table table;
+    json_t *array = json_array();
+    table_init(&table, 3);
+    table_cell(&table, "TOPIC");
+    table_cell(&table, "PARTITIONS");
+    table_cell(&table, "REPLICAS");
+    for (size_t i = 0; i < c->topic_count; i++) {
+        const struct leat_topic *t = &c->topics[i];
+        if (t->internal && !all) continue;
+        if (s->json)
+            json_array_append_new(array, json_pack("{s:s, s:I, s:I, s:b}", "name", t->name, "partitions",
+                                                   (json_int_t)t->partition_count, "replicas", (json_int_t)replicas(t),
+                                                   "internal", t->internal));
+        else if (names)
+            puts(t->name);
+        table_cell(&table, "%s", t->name);
+        table_cell(&table, "%zu", t->partition_count);
+        table_cell(&table, "%zu", replicas(t));
+    }
+    if (s->json)
+        print_json(s, json_incref(array));
+    else if (!names)
+        table_print(s, &table);
+    json_decref(array);
+    table_free(&table);
+}
+
+static int run(struct session *s, const struct args *a)
+{
+    struct leat_cluster *cluster;
+    struct leat_error e;
+    int code = EXIT_DONE;
+    if (!session_client(s, &code)) return code;
+    if (leat_cluster_get(s->client, NULL, 0, s->timeout_ms, &cluster, &e) != LEAT_OK) return complain_leat(s, &e);
+    list(s, cluster, args_value(a, "all") != NULL, args_value(a, "names") != NULL);
+    leat_cluster_free(cluster);
+    return EXIT_DONE;
+}
+
+const struct command command_topic_list = {
+    .group = "topic",
+    .name = "list",
+    .words = "",
+    .summary = "every topic",
+    .options = options,
+    .run = run,
+};

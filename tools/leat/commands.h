@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The commands, one file each. */
+#pragma once
+#include "tools/leat/command.h"
+
+extern const struct command command_topic_create, command_topic_list, command_topic_describe, command_topic_alter,
+    command_topic_delete, command_produce, command_consume, command_cluster_status, command_dump, command_completion;
