@@ -140,6 +140,7 @@ static int dump_file(struct dump *d, const char *path, bool known_only)
         progress_end(&d->progress);
     }
     source_close(&source);
+    d->source = NULL;
     return code;
 }
 

@@ -33,7 +33,9 @@ static const char *const kinds[ENTRY_KIND_COUNT] = {
     [ENTRY_PAD] = "pad",           [ENTRY_CREATE] = "create",     [ENTRY_DELETE] = "delete",
     [ENTRY_APPEND] = "append",     [ENTRY_TRUNCATE] = "truncate", [ENTRY_LOG_START] = "log_start",
     [ENTRY_EPOCH] = "epoch_start", [ENTRY_ROLL] = "roll",         [ENTRY_ACCEPT] = "accept_damage",
+    [ENTRY_EXPIRE] = "expire",
 };
+static_assert(ENTRY_KIND_COUNT == 10, "a new kind needs its name here");
 
 static enum status header_at(struct dump *d, uint64_t pos, struct group_header *ret_header)
 {
