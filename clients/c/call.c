@@ -70,6 +70,7 @@ enum leat_code call(struct leat_client *c, const struct call *q, int64_t deadlin
     for (uint32_t tries = 1;; tries++) {
         bool sent = false;
         enum leat_code code = one_try(c, q, deadline, ret_reply, &sent, e);
+        if (q->ret_sent != NULL) *q->ret_sent = sent;
         if (code == LEAT_OK || !passing(code) || q->one_try) return code;
         if (sent && q->once)
             return fail(e, LEAT_TIMED_OUT, "the answer was lost, so it may be done or not; look before you repeat it");

@@ -19,6 +19,11 @@ enum { /* keys of the requests that we make */
        API_FETCH = 1,
        API_LIST_OFFSETS = 2,
        API_METADATA = 3,
+       API_OFFSET_COMMIT = 8,
+       API_OFFSET_FETCH = 9,
+       API_FIND_COORDINATOR = 10,
+       API_DESCRIBE_GROUPS = 15,
+       API_LIST_GROUPS = 16,
        API_API_VERSIONS = 18,
        API_CREATE_TOPICS = 19,
        API_DELETE_TOPICS = 20,
@@ -26,7 +31,9 @@ enum { /* keys of the requests that we make */
        API_DESCRIBE_CONFIGS = 32,
        API_DESCRIBE_LOG_DIRS = 35,
        API_CREATE_PARTITIONS = 37,
+       API_DELETE_GROUPS = 42,
        API_INCREMENTAL_ALTER_CONFIGS = 44,
+       API_CONSUMER_GROUP_DESCRIBE = 69,
 };
 
 struct address {
@@ -119,8 +126,9 @@ struct call {
     const void *message;
     enum call_target target;
     const struct address *node; /* CALL_NODE */
-    bool once;    /* not repeated once it may have been sent: it changes something and an answer was lost */
-    bool one_try; /* never repeated: the caller does that */
+    bool once;      /* not repeated once it may have been sent: it changes something and an answer was lost */
+    bool one_try;   /* never repeated: the caller does that */
+    bool *ret_sent; /* one_try: whether it may have reached a broker; may be NULL */
 };
 
 /* One request with its answer, repeated (unless `once`) until the deadline while brokers are out of reach. */

@@ -76,7 +76,8 @@ enum leat_code fail(struct leat_error *e, enum leat_code code, const char *forma
 
 enum leat_code fail_kafka(struct leat_error *e, int16_t kafka_code, const char *format, ...)
 {
-    bool unknown = kafka_code == KAFKA_UNKNOWN_TOPIC_OR_PARTITION || kafka_code == KAFKA_UNKNOWN_TOPIC_ID;
+    bool unknown = kafka_code == KAFKA_UNKNOWN_TOPIC_OR_PARTITION || kafka_code == KAFKA_UNKNOWN_TOPIC_ID ||
+                   kafka_code == KAFKA_GROUP_ID_NOT_FOUND;
     enum leat_code code = unknown ? LEAT_NOT_FOUND : LEAT_BROKER;
     if (e == NULL) return code;
     *e = (struct leat_error){

@@ -7,7 +7,8 @@
 
 enum leat_code fail(struct leat_error *e, enum leat_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* The broker's refusal: the text is followed by the code's name. LEAT_NOT_FOUND for unknown topics, else LEAT_BROKER.
+/* The broker's refusal: the text is followed by the code's name. LEAT_NOT_FOUND for unknown topics and groups, else
+ * LEAT_BROKER.
  */
 enum leat_code fail_kafka(struct leat_error *e, int16_t code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* libleat: a Kafka client in C, for Leat and for every broker that speaks Kafka's protocol. Produces, reads, and
- * administers topics. It does not do consumer groups: use librdkafka for those.
+ * administers topics and consumer groups. It is no member of groups: use librdkafka for that.
  *
  * Threads. A client and everything made from it (producers, readers, results) belong to one thread at a time; two
  * clients share nothing, and the library has no global state, starts no thread and installs no signal handler. One
@@ -45,7 +45,7 @@ enum leat_code {
     LEAT_UNSUPPORTED, /* the broker does not serve this request, or only in versions that we do not speak */
     LEAT_BROKER,      /* the broker refused: kafka_code says why */
     LEAT_DAMAGED,     /* records that fail their checksum or do not decode */
-    LEAT_NOT_FOUND,   /* no such topic or partition */
+    LEAT_NOT_FOUND,   /* no such topic, partition or group */
     LEAT_END,         /* leat_reader_next: everything that was asked for was read. Not an error */
 };
 
@@ -226,8 +226,10 @@ struct leat_reader_options {
     size_t partition_count;
     struct leat_position from; /* default LEAT_BEGINNING */
     struct leat_position to;   /* the end, this offset not included; default LEAT_NO_END. Fixed when reading begins */
-    int32_t fetch_bytes;       /* asked for at once from a broker; default 8 MiB. A larger batch comes all the same */
-    int32_t wait_ms;           /* how long a broker may wait for news; default 500 */
+    /* One offset for each of `partitions`, instead of `from` or `to`; NULL: those count */
+    const int64_t *from_offsets, *to_offsets;
+    int32_t fetch_bytes; /* asked for at once from a broker; default 8 MiB. A larger batch comes all the same */
+    int32_t wait_ms;     /* how long a broker may wait for news; default 500 */
 };
 
 void leat_reader_options_init(struct leat_reader_options *ret_options);
@@ -252,6 +254,9 @@ LEAT_MUST_CHECK enum leat_code leat_reader_next(struct leat_reader *reader, int6
 /* Offset of the next record of a partition that this reader has: where another reader would go on. -1: not known yet,
  * or not one of its partitions. */
 int64_t leat_reader_position(const struct leat_reader *reader, int32_t partition);
+
+/* Nothing more of this partition: it is at its end here. After leat_reader_next has given something. */
+void leat_reader_finish(struct leat_reader *reader, int32_t partition);
 
 /* ---- offsets ---- */
 
@@ -301,7 +306,7 @@ LEAT_MUST_CHECK enum leat_code leat_topic_grow(struct leat_client *client, const
 
 /* ---- settings of topics and brokers ---- */
 
-enum leat_resource { LEAT_TOPIC = 2, LEAT_NODE = 4 }; /* Kafka's numbers; the name of a node is its id in digits */
+enum leat_resource { LEAT_TOPIC = 2, LEAT_NODE = 4, LEAT_GROUP = 32 }; /* Kafka's numbers; a node's name: its id */
 
 enum leat_source { /* where a value comes from; Kafka's numbers */
                    LEAT_SOURCE_UNKNOWN = 0,
@@ -310,6 +315,7 @@ enum leat_source { /* where a value comes from; Kafka's numbers */
                    LEAT_SOURCE_CLUSTER_DYNAMIC = 3,
                    LEAT_SOURCE_NODE_FILE = 4, /* the broker's configuration */
                    LEAT_SOURCE_DEFAULT = 5,
+                   LEAT_SOURCE_GROUP = 8, /* set for this group */
 };
 
 struct leat_value {
@@ -361,6 +367,80 @@ LEAT_MUST_CHECK enum leat_code leat_log_dirs_get(struct leat_client *client, con
                                                  int64_t timeout_ms, struct leat_log_dirs **ret_dirs,
                                                  struct leat_error *ret_error);
 void leat_log_dirs_free(struct leat_log_dirs *dirs); /* may be NULL */
+
+/* ---- consumer groups ---- */
+
+struct leat_group {
+    const char *name;
+    const char *type;     /* "classic", "consumer", "share"; "" if the broker is too old to say */
+    const char *protocol; /* "consumer"; "" for a group that only has offsets */
+    const char *state;    /* "Stable", "Empty"; "" if the broker is too old to say */
+    int32_t coordinator;  /* node */
+};
+
+struct leat_groups {
+    const struct leat_group *groups; /* ascending by name */
+    size_t count;
+    const int32_t *silent; /* brokers that did not answer: the groups they coordinate are missing */
+    size_t silent_count;
+};
+
+/* Every group that any broker of the cluster coordinates. Fails only if no broker answers. leat_groups_free. */
+LEAT_MUST_CHECK enum leat_code leat_groups_get(struct leat_client *client, int64_t timeout_ms,
+                                               struct leat_groups **ret_groups, struct leat_error *ret_error);
+void leat_groups_free(struct leat_groups *groups); /* may be NULL */
+
+struct leat_assigned {
+    const char *topic;
+    int32_t partition;
+};
+
+struct leat_member {
+    const char *id;
+    const char *instance_id; /* NULL: not static */
+    const char *client_id, *host;
+    const struct leat_assigned *assigned; /* ascending by topic, partition */
+    size_t assigned_count;
+};
+
+struct leat_group_state {
+    struct leat_group group; /* type "classic" or "consumer" */
+    const char *assignor;    /* "range"; "" if there is none yet */
+    int32_t epoch;           /* of a group that the broker assigns, -1: it does not */
+    const struct leat_member *members;
+    size_t member_count;
+};
+
+/* State and members of one group. LEAT_NOT_FOUND: there is no such group. leat_group_state_free. */
+LEAT_MUST_CHECK enum leat_code leat_group_get(struct leat_client *client, const char *name, int64_t timeout_ms,
+                                              struct leat_group_state **ret_state, struct leat_error *ret_error);
+void leat_group_state_free(struct leat_group_state *state); /* may be NULL */
+
+struct leat_committed {
+    const char *topic;
+    int32_t partition;
+    int64_t offset;       /* of the record that the group reads next */
+    const char *metadata; /* NULL: none */
+};
+
+struct leat_committeds {
+    const struct leat_committed *all; /* ascending by topic, partition */
+    size_t count;
+};
+
+/* How far a group has read: empty for one that nobody knows. leat_committed_free. */
+LEAT_MUST_CHECK enum leat_code leat_committed_get(struct leat_client *client, const char *group, int64_t timeout_ms,
+                                                  struct leat_committeds **ret_committeds,
+                                                  struct leat_error *ret_error);
+void leat_committed_free(struct leat_committeds *committeds); /* may be NULL */
+/* Sets where a group goes on, for a group without members; the broker refuses others (code 25). Offsets of one topic
+ * stand together. When some are refused the others may be set; the error names the first. Never sent twice. */
+LEAT_MUST_CHECK enum leat_code leat_committed_set(struct leat_client *client, const char *group,
+                                                  const struct leat_committed *offsets, size_t count,
+                                                  int64_t timeout_ms, struct leat_error *ret_error);
+/* Deletes a group with its offsets. Code 68: it has members. Never sent twice. */
+LEAT_MUST_CHECK enum leat_code leat_group_delete(struct leat_client *client, const char *name, int64_t timeout_ms,
+                                                 struct leat_error *ret_error);
 
 #ifdef __cplusplus
 }

@@ -39,38 +39,52 @@ static enum leat_code options_check(const struct leat_reader_options *o, struct 
         return fail(e, LEAT_INVALID, "fetch_bytes must be above 0, wait_ms 0 or more");
     if (o->partitions != NULL && (o->partition_count == 0 || o->partition_count > INT32_MAX / sizeof(struct slot)))
         return fail(e, LEAT_INVALID, "no partitions, or too many");
+    if (o->partitions == NULL && (o->from_offsets != NULL || o->to_offsets != NULL))
+        return fail(e, LEAT_INVALID, "from_offsets and to_offsets need partitions");
+    for (size_t i = 0; o->partitions != NULL && i < o->partition_count; i++)
+        if ((o->from_offsets != NULL && o->from_offsets[i] < 0) || (o->to_offsets != NULL && o->to_offsets[i] < 0))
+            return fail(e, LEAT_INVALID, "partition %d: offsets begin at 0", o->partitions[i]);
     return LEAT_OK;
 }
 
-static size_t partitions_bytes(const struct leat_reader *r)
+/* A copy of what the user gave for each partition; NULL for NULL. */
+static void *copied(struct leat_reader *r, const void *given, size_t size, bool *ret_failed)
 {
-    return r->options.partition_count * sizeof *r->partitions;
+    if (given == NULL) return NULL;
+    void *copy = mem_alloc(r->client->mem, MEM_CONTROL, r->options.partition_count * size);
+    if (copy == NULL)
+        *ret_failed = true;
+    else
+        memcpy(copy, given, r->options.partition_count * size);
+    return copy;
 }
 
 enum leat_code leat_reader_create(struct leat_client *client, const struct leat_reader_options *options,
                                   struct leat_reader **ret_reader, struct leat_error *ret_error)
 {
+    bool failed = false;
     enum leat_code code = options_check(options, ret_error);
     if (code != LEAT_OK) return code;
     struct leat_reader *r = mem_zalloc(client->mem, MEM_CONTROL, sizeof *r);
     if (r == NULL) return fail(ret_error, LEAT_NO_MEMORY, "no memory for a reader");
     r->client = client;
     r->options = *options;
-    if (options->partitions != NULL) {
-        r->partitions = mem_alloc(client->mem, MEM_CONTROL, partitions_bytes(r));
-        if (r->partitions == NULL) {
-            mem_free(client->mem, MEM_CONTROL, r, sizeof *r);
-            return fail(ret_error, LEAT_NO_MEMORY, "no memory for a reader");
-        }
-        memcpy(r->partitions, options->partitions, partitions_bytes(r));
-    }
+    r->partitions = copied(r, options->partitions, sizeof *r->partitions, &failed);
+    r->froms = copied(r, options->from_offsets, sizeof *r->froms, &failed);
+    r->tos = copied(r, options->to_offsets, sizeof *r->tos, &failed);
     topic_view_init(&r->view, client, options->topic);
     r->options.topic = r->view.name;
     r->options.partitions = r->partitions;
+    r->options.from_offsets = r->froms;
+    r->options.to_offsets = r->tos;
     conns_init(&r->conns);
     list_init(&r->fetches);
     list_init(&r->answers);
     arena_init(&r->headers, client->mem, MEM_FETCH, HEADERS_BYTES_MAX);
+    if (failed) {
+        leat_reader_destroy(r);
+        return fail(ret_error, LEAT_NO_MEMORY, "no memory for a reader");
+    }
     *ret_reader = r;
     return LEAT_OK;
 }
@@ -82,7 +96,9 @@ void leat_reader_destroy(struct leat_reader *r)
     reader_drop(r);
     conns_close(&r->conns, r->client);
     mem_free(mem, MEM_CONTROL, r->slots, (size_t)r->slot_count * sizeof *r->slots);
-    mem_free(mem, MEM_CONTROL, r->partitions, partitions_bytes(r));
+    mem_free(mem, MEM_CONTROL, r->partitions, r->options.partition_count * sizeof *r->partitions);
+    mem_free(mem, MEM_CONTROL, r->froms, r->options.partition_count * sizeof *r->froms);
+    mem_free(mem, MEM_CONTROL, r->tos, r->options.partition_count * sizeof *r->tos);
     topic_view_deinit(&r->view);
     arena_deinit(&r->headers);
     mem_free(mem, MEM_CONTROL, r, sizeof *r);
@@ -120,8 +136,11 @@ static enum leat_code positions_find(struct leat_reader *r, int64_t deadline, st
 {
     for (int32_t i = 0; i < r->slot_count; i++) {
         struct slot *s = &r->slots[i];
-        enum leat_code code = offset_resolve(&r->view, s->partition, r->options.to, deadline, &s->end, e);
-        if (code == LEAT_OK) code = offset_resolve(&r->view, s->partition, r->options.from, deadline, &s->position, e);
+        struct leat_position from = r->options.from, to = r->options.to;
+        if (r->froms != NULL) from = (struct leat_position){LEAT_AT_OFFSET, r->froms[i]};
+        if (r->tos != NULL) to = (struct leat_position){LEAT_AT_OFFSET, r->tos[i]};
+        enum leat_code code = offset_resolve(&r->view, s->partition, to, deadline, &s->end, e);
+        if (code == LEAT_OK) code = offset_resolve(&r->view, s->partition, from, deadline, &s->position, e);
         if (code != LEAT_OK) return code;
         s->fetch_at = s->position;
         s->done = s->position >= s->end;
@@ -190,4 +209,12 @@ int64_t leat_reader_position(const struct leat_reader *r, int32_t partition)
 {
     const struct slot *s = r->begun ? reader_slot(r, partition) : NULL;
     return s == NULL ? -1 : s->position;
+}
+
+void leat_reader_finish(struct leat_reader *r, int32_t partition)
+{
+    struct slot *s = r->begun ? reader_slot(r, partition) : NULL;
+    if (s == NULL) return;
+    s->end = MIN(s->end, s->position);
+    s->done = true;
 }

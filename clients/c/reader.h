@@ -50,7 +50,8 @@ struct leat_reader {
     struct slot *slots;
     int32_t slot_count, first; /* first: whose turn it is to stand first in a request */
     bool begun;
-    int32_t *partitions; /* copy of the option; NULL: all */
+    int32_t *partitions;  /* copy of the option; NULL: all */
+    int64_t *froms, *tos; /* copies of from_offsets, to_offsets; NULL: none */
     struct delivery now;
     struct arena headers;   /* of the record that the user has */
     struct leat_error last; /* of the newest attempt that failed, LEAT_OK: none since the last success */

@@ -50,3 +50,8 @@ const char *result_str(struct result *r, struct str s)
     if (p != NULL && s.len > 0) memcpy(p, s.data, (size_t)s.len);
     return p;
 }
+
+const char *result_text(struct result *r, struct str s)
+{
+    return s.len <= 0 ? "" : result_str(r, s);
+}

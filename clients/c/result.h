@@ -18,4 +18,5 @@ void result_free(void *public_struct); /* may be NULL */
 
 /* Zeroed; count 0 gives a pointer to nothing. After the first failure NULL, and `failed` says so. */
 void *result_array(struct result *r, size_t count, size_t size);
-const char *result_str(struct result *r, struct str s); /* NUL-terminated copy; NULL for null */
+const char *result_str(struct result *r, struct str s);  /* NUL-terminated copy; NULL for null */
+const char *result_text(struct result *r, struct str s); /* the same; "" for null */

@@ -21,7 +21,7 @@ static enum leat_code target_find(struct leat_client *c, enum leat_resource reso
 {
     char *end;
     q->target = CALL_ANY;
-    if (resource == LEAT_TOPIC) return LEAT_OK;
+    if (resource == LEAT_TOPIC || resource == LEAT_GROUP) return LEAT_OK;
     long id = name == NULL ? -1 : strtol(name, &end, 10);
     if (name == NULL || end == name || *end != '\0' || id < 0 || id > INT32_MAX)
         return fail(e, LEAT_INVALID, "'%.100s' is no broker id", name == NULL ? "" : name);
@@ -46,8 +46,8 @@ static int value_order(const void *a, const void *b)
 
 static enum leat_source source_of(int8_t source)
 {
-    return source >= LEAT_SOURCE_TOPIC && source <= LEAT_SOURCE_DEFAULT ? (enum leat_source)source
-                                                                        : LEAT_SOURCE_UNKNOWN;
+    bool known = (source >= LEAT_SOURCE_TOPIC && source <= LEAT_SOURCE_DEFAULT) || source == LEAT_SOURCE_GROUP;
+    return known ? (enum leat_source)source : LEAT_SOURCE_UNKNOWN;
 }
 
 static void settings_take(struct result *r, const struct describe_configs_response_result *q, struct leat_settings *s)

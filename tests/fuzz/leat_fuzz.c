@@ -14,7 +14,7 @@
 #include "tests/unit/fake_socket.h"
 #include <stdlib.h>
 
-#define CALLS       9
+#define CALLS       14
 #define TIMEOUT_MS  20000
 #define RECORDS_MAX 1000
 
@@ -162,6 +162,33 @@ static void write_topic(struct leat_client *c, uint8_t how)
     leat_producer_destroy(p);
 }
 
+static void ask_groups(struct leat_client *c, uint8_t which)
+{
+    struct leat_error e = {0};
+    struct leat_groups *groups;
+    struct leat_group_state *state;
+    struct leat_committeds *committed;
+    const struct leat_committed offsets[] = {{"t", 0, 1, NULL}, {"u", 1, 2, "m"}};
+    enum leat_code code = LEAT_OK;
+    switch (which) {
+    case 9:
+        code = leat_groups_get(c, TIMEOUT_MS, &groups, &e);
+        if (code == LEAT_OK) leat_groups_free(groups);
+        break;
+    case 10:
+        code = leat_group_get(c, "g", TIMEOUT_MS, &state, &e);
+        if (code == LEAT_OK) leat_group_state_free(state);
+        break;
+    case 11:
+        code = leat_committed_get(c, "g", TIMEOUT_MS, &committed, &e);
+        if (code == LEAT_OK) leat_committed_free(committed);
+        break;
+    case 12: code = leat_committed_set(c, "g", offsets, 2, TIMEOUT_MS, &e); break;
+    default: code = leat_group_delete(c, "g", TIMEOUT_MS, &e); break;
+    }
+    check(code, &e);
+}
+
 static void ask(struct leat_client *c, uint8_t which)
 {
     struct leat_error e = {0};
@@ -189,7 +216,7 @@ static void ask(struct leat_client *c, uint8_t which)
         code = leat_log_dirs_get(c, &node, TIMEOUT_MS, &dirs, &e);
         if (code == LEAT_OK) leat_log_dirs_free(dirs);
         break;
-    default: break;
+    default: ask_groups(c, which); return;
     }
     check(code, &e);
 }

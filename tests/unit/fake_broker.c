@@ -11,30 +11,32 @@
 #include "protocol/msg_list_offsets.h"
 #include "protocol/msg_metadata.h"
 #include "protocol/msg_produce.h"
+#include "tests/unit/fake_exchange.h"
 #include <stdio.h>
 #include <stdlib.h>
 
-struct exchange {
-    struct fake_broker *b;
-    struct arena arena;
-    struct request_header h;
-    int32_t node;
-    const void *q;
-    void *a;
-    int16_t fault_code; /* FAULT_CODE: each partition's answer */
-};
-
 static struct mem *mem; /* for the arena of one exchange at a time */
 
-static void *take(struct exchange *x, size_t count, size_t size)
+void *exchange_take(struct exchange *x, size_t count, size_t size)
 {
     void *p = arena_zalloc(&x->arena, count * size);
     CHECK(p != NULL);
     return p;
 }
 
-static const int16_t served[] = {API_PRODUCE,  API_FETCH,        API_LIST_OFFSETS,
-                                 API_METADATA, API_API_VERSIONS, API_INIT_PRODUCER_ID};
+static const int16_t served[] = {API_PRODUCE,
+                                 API_FETCH,
+                                 API_LIST_OFFSETS,
+                                 API_METADATA,
+                                 API_OFFSET_COMMIT,
+                                 API_OFFSET_FETCH,
+                                 API_FIND_COORDINATOR,
+                                 API_DESCRIBE_GROUPS,
+                                 API_LIST_GROUPS,
+                                 API_API_VERSIONS,
+                                 API_INIT_PRODUCER_ID,
+                                 API_DELETE_GROUPS,
+                                 API_CONSUMER_GROUP_DESCRIBE};
 
 static void answer_api_versions(struct exchange *x)
 {
@@ -45,15 +47,16 @@ static void answer_api_versions(struct exchange *x)
         a->error_code = KAFKA_UNSUPPORTED_VERSION;
         return;
     }
-    a->api_keys = take(x, n, sizeof *a->api_keys);
-    a->api_keys_count = (int32_t)n;
+    a->api_keys = exchange_take(x, n, sizeof *a->api_keys);
     for (size_t i = 0; i < n; i++) {
         const struct api_info *info = api_find(served[i]);
         int16_t cap = x->b->version_cap[served[i]];
-        api_versions_response_api_init(&a->api_keys[i]);
-        a->api_keys[i].api_key = served[i];
-        a->api_keys[i].min_version = info->min_version;
-        a->api_keys[i].max_version = cap != 0 ? cap : info->max_version;
+        if (cap < 0) continue;
+        struct api_versions_response_api *out = &a->api_keys[a->api_keys_count++];
+        api_versions_response_api_init(out);
+        out->api_key = served[i];
+        out->min_version = info->min_version;
+        out->max_version = cap != 0 ? cap : info->max_version;
     }
 }
 
@@ -65,7 +68,7 @@ static void partition_row(const struct fake_broker *b, int32_t i, struct exchang
     p->leader_id = b->partitions[i].leader;
     p->leader_epoch = b->partitions[i].epoch;
     p->error_code = p->leader_id < 0 ? KAFKA_LEADER_NOT_AVAILABLE : KAFKA_NONE;
-    p->replica_nodes = take(x, FAKE_NODES, sizeof(int32_t));
+    p->replica_nodes = exchange_take(x, FAKE_NODES, sizeof(int32_t));
     p->replica_nodes_count = p->isr_nodes_count = FAKE_NODES;
     for (int32_t n = 0; n < FAKE_NODES; n++) p->replica_nodes[n] = n;
     p->isr_nodes = p->replica_nodes;
@@ -78,7 +81,7 @@ static void answer_metadata(struct exchange *x)
     metadata_response_init(a);
     a->cluster_id = STR("fake");
     a->controller_id = 0;
-    a->brokers = take(x, FAKE_NODES, sizeof *a->brokers);
+    a->brokers = exchange_take(x, FAKE_NODES, sizeof *a->brokers);
     a->brokers_count = FAKE_NODES;
     for (int32_t i = 0; i < FAKE_NODES; i++) {
         metadata_response_broker_init(&a->brokers[i]);
@@ -87,7 +90,7 @@ static void answer_metadata(struct exchange *x)
         a->brokers[i].port = FAKE_PORT + i;
     }
     int32_t n = q->topics_count < 0 ? 1 : q->topics_count;
-    a->topics = take(x, (size_t)n, sizeof *a->topics);
+    a->topics = exchange_take(x, (size_t)n, sizeof *a->topics);
     a->topics_count = n;
     for (int32_t i = 0; i < n; i++) {
         struct metadata_response_topic *t = &a->topics[i];
@@ -97,7 +100,7 @@ static void answer_metadata(struct exchange *x)
             t->error_code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
             continue;
         }
-        t->partitions = take(x, FAKE_PARTITIONS, sizeof *t->partitions);
+        t->partitions = exchange_take(x, FAKE_PARTITIONS, sizeof *t->partitions);
         t->partitions_count = FAKE_PARTITIONS;
         for (int32_t k = 0; k < FAKE_PARTITIONS; k++) partition_row(x->b, k, x, &t->partitions[k]);
     }
@@ -170,11 +173,11 @@ static void answer_produce(struct exchange *x)
     produce_response_init(a);
     CHECK(q->topic_data_count == 1 && str_equal(q->topic_data[0].name, STR("t")));
     int32_t n = q->topic_data[0].partition_data_count;
-    a->responses = take(x, 1, sizeof *a->responses);
+    a->responses = exchange_take(x, 1, sizeof *a->responses);
     a->responses_count = 1;
     produce_response_topic_init(a->responses);
     a->responses->name = STR("t");
-    a->responses->partition_responses = take(x, (size_t)n, sizeof *a->responses->partition_responses);
+    a->responses->partition_responses = exchange_take(x, (size_t)n, sizeof *a->responses->partition_responses);
     a->responses->partition_responses_count = n;
     for (int32_t i = 0; i < n; i++) {
         const struct produce_request_partition *in = &q->topic_data[0].partition_data[i];
@@ -225,11 +228,11 @@ static void answer_fetch(struct exchange *x)
     CHECK(q->topics_count == 1 && str_equal(q->topics[0].topic, STR("t")));
     CHECK(q->session_id == 0 && q->session_epoch == -1 && q->topics[0].partitions_count > 0);
     int32_t n = q->topics[0].partitions_count;
-    a->responses = take(x, 1, sizeof *a->responses);
+    a->responses = exchange_take(x, 1, sizeof *a->responses);
     a->responses_count = 1;
     fetch_response_topic_init(a->responses);
     a->responses->topic = STR("t");
-    a->responses->partitions = take(x, (size_t)n, sizeof *a->responses->partitions);
+    a->responses->partitions = exchange_take(x, (size_t)n, sizeof *a->responses->partitions);
     a->responses->partitions_count = n;
     bool news = false;
     for (int32_t i = 0; i < n; i++) {
@@ -270,11 +273,11 @@ static void answer_list_offsets(struct exchange *x)
     list_offsets_response_init(a);
     CHECK(q->topics_count == 1 && str_equal(q->topics[0].name, STR("t")));
     int32_t n = q->topics[0].partitions_count;
-    a->topics = take(x, 1, sizeof *a->topics);
+    a->topics = exchange_take(x, 1, sizeof *a->topics);
     a->topics_count = 1;
     list_offsets_response_topic_init(a->topics);
     a->topics->name = STR("t");
-    a->topics->partitions = take(x, (size_t)n, sizeof *a->topics->partitions);
+    a->topics->partitions = exchange_take(x, (size_t)n, sizeof *a->topics->partitions);
     a->topics->partitions_count = n;
     for (int32_t i = 0; i < n; i++) {
         const struct list_offsets_request_partition *in = &q->topics[0].partitions[i];
@@ -324,7 +327,7 @@ static void act(struct exchange *x)
     case API_FETCH: answer_fetch(x); break;
     case API_LIST_OFFSETS: answer_list_offsets(x); break;
     case API_INIT_PRODUCER_ID: answer_init_producer_id(x); break;
-    default: CHECK(!"a request that no broker here serves");
+    default: CHECK(groups_act(x)); /* no broker here serves anything else */
     }
 }
 
@@ -361,8 +364,8 @@ static struct fake_answer request(void *arg, uint16_t port, const uint8_t *frame
     x.fault_code = rule->fault == FAULT_CODE ? rule->code : 0;
     CHECK(x.h.supported);
     arena_init(&x.arena, mem, MEM_LOG, (size_t)64 << 20);
-    x.q = take(&x, 1, x.h.api->request->struct_size);
-    x.a = take(&x, 1, x.h.api->response->struct_size);
+    x.q = exchange_take(&x, 1, x.h.api->request->struct_size);
+    x.a = exchange_take(&x, 1, x.h.api->response->struct_size);
     CHECK_OK(x.h.api->request->decode(&c, &x.arena, x.h.api_version, (void *)(uintptr_t)x.q));
     CHECK(cursor_left(&c) == 0);
     act(&x);
@@ -388,6 +391,8 @@ void fake_broker_init(struct fake_broker *b)
     fake_net.arg = b;
     b->next_producer_id = 7000;
     for (int i = 0; i < FAKE_PARTITIONS; i++) b->partitions[i].leader = i % FAKE_NODES;
+    for (size_t g = 0; g < COUNT_OF(b->groups); g++)
+        for (int i = 0; i < FAKE_PARTITIONS; i++) b->groups[g].committed[i] = -1;
     mem = mem_create(1u << 30);
 }
 

@@ -44,6 +44,13 @@ struct fake_partition {
     uint32_t batch_count;
 };
 
+struct fake_group { /* fake_groups.c */
+    const char *name;
+    int32_t node, members;
+    bool assigned_by_broker;            /* a group of KIP-848 */
+    int64_t committed[FAKE_PARTITIONS]; /* -1: nothing */
+};
+
 struct fake_broker {
     struct fake_partition partitions[FAKE_PARTITIONS];
     struct fake_rule rules[16];
@@ -52,7 +59,10 @@ struct fake_broker {
     bool down[FAKE_NODES];         /* connections are refused */
     bool idempotent_needed;        /* batches without a producer id are refused */
     bool old;                      /* knows ApiVersions 0 only */
-    int16_t version_cap[API_KEYS]; /* advertised at most; 0 left alone */
+    int16_t version_cap[API_KEYS]; /* advertised at most; 0 left alone; -1 not served */
+    struct fake_group groups[4];   /* free: name NULL */
+    uint32_t loading;              /* so many questions to a coordinator are answered with "still loading" */
+    int16_t partition_error;       /* of each partition that OffsetFetch tells */
     int64_t next_producer_id;
     uint32_t duplicates; /* batches that came again and were known */
     char last_error[200];

@@ -178,6 +178,60 @@ static void chosen_partitions_only(void)
     end();
 }
 
+/* Each partition has its own place: one is read from 7 to 9, one to its end, one has nothing, one is behind its end. */
+static void each_partition_from_its_own_offset(void)
+{
+    static const int32_t partitions[] = {3, 0, 2, 1};
+    static const int64_t from[] = {7, 198, 50, 200}, to[] = {9, 200, 50, 200};
+    struct leat_record r;
+    enum leat_code code;
+    int64_t next[FAKE_PARTITIONS] = {198, 200, 50, 7};
+    begin();
+    options.partitions = partitions;
+    options.partition_count = 4;
+    options.from_offsets = from;
+    options.to_offsets = to;
+    open_reader();
+    while ((code = leat_reader_next(reader, 60000, &r, &error)) == LEAT_OK) check_record(&r, next[r.partition]++);
+    ASSERT_EQ(code, LEAT_END);
+    ASSERT(next[0] == 200 && next[1] == 200 && next[2] == 50 && next[3] == 9);
+    leat_reader_destroy(reader);
+    reader = NULL;
+    options.partitions = NULL; /* which partitions would they be of? */
+    ASSERT_EQ(leat_reader_create(client, &options, &reader, &error), LEAT_INVALID);
+    static const int64_t wrong[] = {0, 0, -1, 0};
+    options.partitions = partitions;
+    options.from_offsets = wrong;
+    ASSERT_EQ(leat_reader_create(client, &options, &reader, &error), LEAT_INVALID);
+    ASSERT(strstr(error.text, "partition 2") != NULL);
+    end();
+}
+
+/* The first record of each partition and nothing more of it, whatever else has come by then. */
+static void a_partition_can_be_finished(void)
+{
+    static const int32_t sizes[] = {1, 2000, 8 << 20};
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        struct leat_record r;
+        enum leat_code code;
+        int seen[FAKE_PARTITIONS] = {0};
+        begin();
+        options.fetch_bytes = sizes[i];
+        options.to.place = LEAT_NO_END;
+        open_reader();
+        leat_reader_finish(reader, 0); /* not begun: nothing to finish */
+        while ((code = leat_reader_next(reader, 60000, &r, &error)) == LEAT_OK) {
+            check_record(&r, 0);
+            seen[r.partition]++;
+            leat_reader_finish(reader, r.partition);
+            leat_reader_finish(reader, 99);
+        }
+        ASSERT_EQ(code, LEAT_END);
+        for (int p = 0; p < FAKE_PARTITIONS; p++) ASSERT_EQ(seen[p], 1);
+        end();
+    }
+}
+
 static void faults_lose_and_double_nothing(void)
 {
     static const struct {
@@ -370,6 +424,8 @@ static void memory_goes_back(void)
 TEST_MAIN("leat_reader", {"everything is read once", everything_is_read_once},
           {"positions are where they should be", positions_are_where_they_should_be},
           {"chosen partitions only", chosen_partitions_only},
+          {"each partition from its own offset", each_partition_from_its_own_offset},
+          {"a partition can be finished", a_partition_can_be_finished},
           {"faults lose and double nothing", faults_lose_and_double_nothing},
           {"following waits and goes on", following_waits_and_goes_on},
           {"an offset that is gone is said with what there is", an_offset_that_is_gone_is_said_with_what_there_is},
