@@ -10,6 +10,7 @@ import json
 import os
 import pty
 import queue
+import re
 import signal
 import socket
 import subprocess
@@ -20,8 +21,9 @@ import time
 from leatd import Leatd
 
 LEATD, LEAT, HELLO = (os.path.abspath(p) for p in sys.argv[1:4])
+BENCH = ['bench produce', 'bench consume', 'bench e2e', 'bench storage']
 COMMANDS = ['topic create', 'topic list', 'topic describe', 'topic alter', 'topic delete', 'produce', 'consume', 'cluster status',
-            'dump', 'completion']
+            'dump', 'completion', *BENCH]
 ENV = {k: v for k, v in os.environ.items() if k not in ('LEAT_BROKER', 'NO_COLOR')}
 
 
@@ -61,7 +63,7 @@ def help_texts(_):
     for command in COMMANDS:
         assert command in text, command
         own = good(None, *command.split(), '--help').decode()
-        assert own.startswith(f'Usage: leat {command}') and 'Exit codes:' in own, own
+        assert own.startswith(f'Usage: leat {command}') and re.search('Exit codes?:', own), own
         assert own == good(None, *command.split(), '-h').decode()
         assert max(map(len, own.splitlines())) <= 120
     assert good(None, 'topic', '--help').decode().startswith('Usage: leat topic COMMAND')
@@ -72,7 +74,9 @@ def wrong_usage(broker):
     for args, said in [([], 'which command'), (['nonsense'], "no command 'nonsense'"), (['prodce'], "did you mean 'produce'"),
                        (['topic', 'lst'], "did you mean 'topic list'"), (['topic', 'list', 'x'], 'one word too many'),
                        (['--nonsense'], 'no option --nonsense'), (['consume'], 'TOPIC missing'),
-                       (['consume', 't', '--fromat', 'x'], 'no option --fromat'), (['consume', 't', '--from'], '--from needs a value'),
+                       (['consume', 't', '--fromat', 'x'], 'no option --fromat; did you mean --format?'),
+                       (['consume', 't', '--frmat=x'], 'no option --frmat; did'), (['consume', 't', '-x'], 'no option -x (see'),
+                       (['topic', 'list', '--tiemout=3'], 'no option --tiemout; did you mean --timeout?'), (['consume', 't', '--from'], '--from needs a value'),
                        (['consume', 't', '--from', 'yesterday'], '--from yesterday: give'),
                        (['consume', 't', '--to', '2026-02-30'], '--to 2026-02-30: give'),
                        (['consume', 't', '--follow', '--to', 'end'], '--follow has no end'),
@@ -107,18 +111,41 @@ def completion(broker):
         assert p.stderr == '', p.stderr
         return set(p.stdout.split())
 
-    assert complete('leat', '') == {'topic', 'produce', 'consume', 'cluster', 'dump', 'completion'}
+    assert complete('leat', '') == {'topic', 'produce', 'consume', 'cluster', 'dump', 'bench',
+                                    'completion'}
     assert complete('leat', 'topic', 'de') == {'describe', 'delete'}
     assert complete('leat', '-b', 'x:1', 'topic', 'de') == {'describe', 'delete'}
     assert complete('leat', 'produce', 't', '--codec', 'l') == {'lz4'}
     assert complete('leat', 'produce', 't', '--header', '') == set()
     assert complete('leat', 'consume', 'co') == {'codec'}
     assert complete('leat', 'dump', '/et') == {'/etc'}
+    assert complete('leat', 'bench', 'produce', '--topic', '') == set()
     # every command and every long option of its help, and no other
     for command in COMMANDS:
         text = good(None, *command.split(), '--help').decode()
         want = {w for line in text.splitlines() if line.startswith('  ') for w in line.split()[:2] if w.startswith('--')}
+        if command in BENCH:  # its help has some options within a line
+            want = {*re.findall(r'--[a-z-]+', text), '--help'}
         assert complete('leat', *command.split(), '--') == want, command
+
+
+def bench(broker):
+    """The load generator's own tests are bench_test.py; here: the way to it."""
+    args = ['--topic', 't', '--count', '100', '--no-probe']
+    told = json.loads(good(broker, '--json', 'bench', 'e2e', *args))
+    assert told['verified']['records'] == 100, told
+    env = dict(ENV, LEAT_BROKER=broker.address)
+    assert b'records' in good(None, 'bench', 'produce', *args, env=env)
+    good(None, 'bench', 'produce', '-b', broker.address, *args)
+    fails(2, 'leat bench: there is no option --topik; did you mean --topic?', broker, 'bench', 'produce', '--topik', 't')
+    fails(2, 'leat bench: --topic needs a value', broker, 'bench', 'consume', '--topic')
+    fails(2, "did you mean 'bench produce'", broker, 'bench', 'prodce')
+    fails(2, '--dir is missing', None, 'bench', 'storage')
+    fails(1, 'refused', None, '-b', '127.0.0.1:1', 'bench', 'produce', *args)
+    folder = broker.dir / 'bench'
+    folder.mkdir()
+    good(None, 'bench', 'storage', '--dir', str(folder), '--count', '100', '--journal', '64M', '--no-probe')
+    assert list(folder.iterdir()) == []
 
 
 # ---- reading and writing ----
@@ -459,7 +486,7 @@ def example(broker):
     assert p.returncode == 0 and [w.split(': ')[1] for w in p.stdout.splitlines()] == ['to', 'carry', 'water'], p
 
 
-CASES = [help_texts, wrong_usage, completion, codecs, inputs, offsets_told, positions, keys_stay_together, tells, administration,
+CASES = [help_texts, wrong_usage, completion, bench, codecs, inputs, offsets_told, positions, keys_stay_together, tells, administration,
          terminals, closed_pipes, input_that_pauses, broker_away, killed_in_the_middle, given_up_in_the_middle, example]
 
 

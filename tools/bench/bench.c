@@ -29,6 +29,6 @@ int bench_main(int argc, char **argv)
         fputs(help, stdout);
         return EXIT_SUCCESS;
     }
-    fprintf(stderr, "leat-bench: say what to measure: produce, consume, e2e or storage (see --help)\n");
+    fprintf(stderr, "%s: say what to measure: produce, consume, e2e or storage (see --help)\n", bench_name);
     return EXIT_BENCH_USAGE;
 }

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "tools/bench/client_report.h"
 #include "tools/bench/loopback.h"
+#include "tools/bench/numbers.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -146,6 +147,6 @@ int bench_client(int argc, char **argv)
     if (good) good = report(&r, error) && client_report_good(&r, error);
     plan_free(&plan);
     target_free(&t);
-    if (!good) fprintf(stderr, "leat-bench: %s\n", error);
+    if (!good) fprintf(stderr, "%s: %s\n", bench_name, error);
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

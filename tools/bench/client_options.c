@@ -4,17 +4,16 @@
 #include "tools/bench/client_options.h"
 
 #include "base/bytes.h"
+#include "tools/bench/bench.h"
 #include "tools/bench/numbers.h"
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 static const char help[] =
-    "Usage: leat-bench produce|consume|e2e --bootstrap HOST:PORT --topic NAME [options]\n"
     "Loads any broker that speaks the Kafka protocol, and measures it.\n"
     "\n"
     "Where\n"
-    "  --bootstrap LIST      HOST:PORT, several with commas\n"
+    "  --bootstrap LIST      (-b, --broker) HOST:PORT, several with commas\n"
     "  --topic NAME          made if it is not there and the broker serves CreateTopics\n"
     "  --topics N            topics NAME-0 to NAME-(N-1) instead (default 1: NAME itself)\n"
     "  --partitions N        of each topic; when it is there: must agree (default: what it has, 6 when made)\n"
@@ -94,8 +93,9 @@ enum {
     OPT_HELP
 };
 
-static const struct option long_options[] = {
+const struct option bench_client_longs[] = {
     {"bootstrap", required_argument, NULL, OPT_BOOTSTRAP},
+    {"broker", required_argument, NULL, OPT_BOOTSTRAP},
     {"topic", required_argument, NULL, OPT_TOPIC},
     {"topics", required_argument, NULL, OPT_TOPICS},
     {"partitions", required_argument, NULL, OPT_PARTITIONS},
@@ -221,7 +221,7 @@ static bool take_plain(int opt, const char *text, struct client_options *o)
         if (!option_number32("fetch-wait", text, 0, 60000, &n)) return false;
         o->fetch_wait_ms = (int32_t)n;
         return true;
-    default: fputs("See leat-bench produce --help\n", stderr); return false;
+    default: return false;
     }
 }
 
@@ -259,7 +259,7 @@ static bool take(int opt, const char *text, struct client_options *o)
 
 static bool say(const char *what)
 {
-    fprintf(stderr, "leat-bench: %s (see --help)\n", what);
+    fprintf(stderr, "%s: %s (see --help)\n", bench_name, what);
     return false;
 }
 
@@ -307,18 +307,20 @@ bool client_options_parse(int argc, char **argv, struct client_options *ret_opti
                                  .timeout_seconds = 30,
                                  .probe = true};
     *ret_code = EXIT_BENCH_USAGE;
+    opterr = 0;
     if (!option_word("mode", argv[0], mode_names, &mode)) return false;
     o->mode = (enum bench_mode)mode;
-    while ((opt = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+    while ((opt = getopt_long(argc, argv, ":hb:", bench_client_longs, NULL)) != -1) {
         if (opt == OPT_HELP || opt == 'h') {
-            fputs(help, stdout);
+            printf("Usage: %s %s --bootstrap HOST:PORT --topic NAME [options]\n%s", bench_name, argv[0], help);
             *ret_code = EXIT_SUCCESS;
             return false;
         }
-        if (!take(opt, optarg, o)) return false;
+        if (opt == '?' || opt == ':') return option_unknown(bench_client_longs, opt, argv);
+        if (!take(opt == 'b' ? OPT_BOOTSTRAP : opt, optarg, o)) return false;
     }
     if (optind < argc) {
-        fprintf(stderr, "leat-bench: %s: not an option (see --help)\n", argv[optind]);
+        fprintf(stderr, "%s: %s: not an option (see --help)\n", bench_name, argv[optind]);
         return false;
     }
     return together(o);

@@ -2,9 +2,27 @@
 /* Values of command line options (numbers.h). Nothing but text in, number or sentence out. */
 #include "tools/bench/numbers.h"
 
+#include "tools/nearest.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+const char *bench_name = "leat-bench";
+
+bool option_unknown(const struct option *all, int found, char **argv)
+{
+    const char *text = optind > 0 ? argv[optind - 1] : "";
+    struct nearest near = {0};
+    if (found == ':') {
+        fprintf(stderr, "%s: %s needs a value (see --help)\n", bench_name, text);
+        return false;
+    }
+    for (; all->name != NULL && strncmp(text, "--", 2) == 0; all++) nearest_try(&near, text + 2, all->name);
+    fprintf(stderr, "%s: there is no option %s%s%s%s (see --help)\n", bench_name, text,
+            near.best != NULL ? "; did you mean --" : "", near.best != NULL ? near.best : "",
+            near.best != NULL ? "?" : "");
+    return false;
+}
 
 static uint64_t unit_of(char c)
 {
@@ -37,7 +55,7 @@ static bool take_number(const char **at, uint64_t min, uint64_t max, uint64_t *r
 
 bool option_refuse(const char *name, const char *text, const char *wanted)
 {
-    fprintf(stderr, "leat-bench: --%s %s: give %s (see --help)\n", name, text, wanted);
+    fprintf(stderr, "%s: --%s %s: give %s (see --help)\n", bench_name, name, text, wanted);
     return false;
 }
 

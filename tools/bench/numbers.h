@@ -2,10 +2,16 @@
 /* Values of command line options. Each taker writes one sentence to standard error that names the option and says what
  * would be right, and returns false, when the text is not such a value. */
 #pragma once
+#include <getopt.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #define EXIT_BENCH_USAGE 2
+
+extern const char *bench_name; /* what every sentence begins with: "leat-bench" */
+
+/* What getopt_long does not know (found '?'), or knows and misses the value of (':'). Always false. */
+bool option_unknown(const struct option *all, int found, char **argv);
 
 /* Always false, so that a taker can return it. */
 bool option_refuse(const char *name, const char *text, const char *wanted);

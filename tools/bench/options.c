@@ -4,13 +4,12 @@
 #include "tools/bench/options.h"
 
 #include "base/bytes.h"
+#include "tools/bench/bench.h"
 #include "tools/bench/numbers.h"
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
 static const char help[] =
-    "Usage: leat-bench storage --dir DIR [options]\n"
     "Measures the storage engine alone, on one core and a real directory: every append is flushed before it counts.\n"
     "\n"
     "  --dir DIR           an existing directory on the disk to measure; a folder leat-bench.PID is made in it and\n"
@@ -53,7 +52,7 @@ enum {
     OPT_HELP
 };
 
-static const struct option long_options[] = {
+const struct option bench_storage_longs[] = {
     {"dir", required_argument, NULL, OPT_DIR},
     {"partitions", required_argument, NULL, OPT_PARTITIONS},
     {"size", required_argument, NULL, OPT_SIZE},
@@ -96,7 +95,7 @@ static bool take(int opt, const char *text, struct options *o)
     case OPT_SHARDS: return option_number("shards", text, 1, 1, &n);
     case OPT_OUTSTANDING: return option_number32("outstanding", text, 1, 1u << 20, &o->outstanding);
     case OPT_IDLE: return option_number32("idle", text, 1, 1000000, &o->idle);
-    default: fputs("See leat-bench --help\n", stderr); return false;
+    default: return false;
     }
 }
 
@@ -114,21 +113,24 @@ bool options_parse(int argc, char **argv, struct options *ret_options, int *ret_
                           .journal_bytes = 1ull << 30,
                           .raw_probe = true};
     *ret_code = EXIT_BENCH_USAGE;
-    while ((opt = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+    opterr = 0;
+    while ((opt = getopt_long(argc, argv, ":h", bench_storage_longs, NULL)) != -1) {
         if (opt == OPT_HELP || opt == 'h') {
-            fputs(help, stdout);
+            printf("Usage: %s storage --dir DIR [options]\n%s", bench_name, help);
             *ret_code = 0;
             return false;
         }
+        if (opt == '?' || opt == ':') return option_unknown(bench_storage_longs, opt, argv);
         if (!take(opt, optarg, o)) return false;
     }
     if (argc - optind != 1 || strcmp(argv[optind], "storage") != 0) {
-        fprintf(stderr, "leat-bench: say what to measure: leat-bench storage --dir DIR (see --help)\n");
+        fprintf(stderr, "%s: say what to measure: %s storage --dir DIR (see --help)\n", bench_name, bench_name);
         return false;
     }
     if (o->dir == NULL || (o->recover && o->idle > 0)) {
-        fprintf(stderr, o->dir == NULL ? "leat-bench: --dir is missing: an existing directory on the disk to measure\n"
-                                       : "leat-bench: --recover and --idle are two questions: ask one\n");
+        fprintf(stderr, "%s: %s\n", bench_name,
+                o->dir == NULL ? "--dir is missing: an existing directory on the disk to measure"
+                               : "--recover and --idle are two questions: ask one");
         return false;
     }
     return true;

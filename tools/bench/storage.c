@@ -7,6 +7,7 @@
 #include "tools/bench/bench.h"
 
 #include "tools/bench/modes.h"
+#include "tools/bench/numbers.h"
 #include <errno.h>
 #include <ftw.h>
 #include <stdlib.h>
@@ -94,6 +95,6 @@ int bench_storage(int argc, char **argv)
         else
             remove_folder(p.root);
     }
-    if (!good) fprintf(stderr, "leat-bench: %s\n", error);
+    if (!good) fprintf(stderr, "%s: %s\n", bench_name, error);
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

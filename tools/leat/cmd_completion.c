@@ -16,6 +16,13 @@ static void words_of_group(const char *group)
         if (commands[i]->group != NULL && strcmp(commands[i]->group, group) == 0) printf(" %s", commands[i]->name);
 }
 
+/* The command table has the commands of a group side by side. */
+static bool begins_group(size_t i)
+{
+    const char *group = commands[i]->group, *before = i == 0 ? NULL : commands[i - 1]->group;
+    return group != NULL && (before == NULL || strcmp(before, group) != 0);
+}
+
 static void first_words(void)
 {
     const char *before = "";
@@ -44,6 +51,18 @@ static void with_value(const struct option_spec *o)
     }
 }
 
+/* The same of a command that parses its options itself: letters are not known. */
+static void own_option_names(const struct option *o)
+{
+    for (; o != NULL && o->name != NULL; o++) printf(" --%s", o->name);
+}
+
+static void own_with_value(const struct option *o)
+{
+    for (; o != NULL && o->name != NULL; o++)
+        if (o->has_arg != no_argument) printf("|--%s", o->name);
+}
+
 static void values(const struct option_spec *o)
 {
     for (; o->name != NULL; o++) {
@@ -59,17 +78,18 @@ static void command_case(const struct command *c)
     printf("    '%s%s%s')\n", c->group ? c->group : "", c->group ? " " : "", c->name);
     printf("        opts='");
     option_names(c->options);
-    option_names(global_options);
+    own_option_names(c->own_options);
+    if (c->own_options == NULL) option_names(global_options);
     printf("'\n        case $prev in\n");
     values(c->options);
     printf("        _none_");
     with_value(c->options);
-    with_value(global_options);
+    own_with_value(c->own_options);
+    if (c->own_options == NULL) with_value(global_options);
     printf(") return ;;\n        esac\n");
-    if (c->complete == COMPLETE_TOPICS)
-        printf("        words=topics ;;\n");
-    else
-        printf("        words=%s ;;\n", c->complete == COMPLETE_FILES ? "files" : "none");
+    static const char *const words[] = {
+        [COMPLETE_NOTHING] = "none", [COMPLETE_FILES] = "files", [COMPLETE_TOPICS] = "topics"};
+    printf("        words=%s ;;\n", words[c->complete]);
 }
 
 static void script(void)
@@ -84,17 +104,9 @@ static void script(void)
            "        -b|--broker) global+=(-b \"${COMP_WORDS[i+1]}\"); ((i++)) ;;\n"
            "        _none_");
     with_value(global_options);
-    printf(") ((i++)) ;;\n        -*) ;;\n");
-    for (size_t i = 0; commands[i] != NULL; i++) {
-        const struct command *c = commands[i];
-        if (c->group == NULL) printf("        %s) [ -n \"$cmd\" ] || cmd=%s ;;\n", c->name, c->name);
-        if (c->group == NULL || (i > 0 && commands[i - 1]->group == c->group)) continue;
-        printf("        %s) [ -n \"$cmd\" ] || cmd=%s ;;\n", c->group, c->group);
-    }
-    printf("        *) case $cmd in\n");
+    printf(") ((i++)) ;;\n        -*) ;;\n        *) case $cmd in\n           '') cmd=${COMP_WORDS[i]} ;;\n");
     for (size_t i = 0; commands[i] != NULL; i++)
-        if (commands[i]->group != NULL && (i == 0 || commands[i - 1]->group != commands[i]->group))
-            printf("           %s) cmd=\"$cmd ${COMP_WORDS[i]}\" ;;\n", commands[i]->group);
+        if (begins_group(i)) printf("           %s) cmd=\"$cmd ${COMP_WORDS[i]}\" ;;\n", commands[i]->group);
     printf("           esac ;;\n        esac\n    done\n    case $cmd in\n    '') opts='");
     option_names(global_options);
     printf("'\n        case $prev in _none_");
@@ -104,7 +116,7 @@ static void script(void)
     printf("' ;;\n");
     for (size_t i = 0; commands[i] != NULL; i++) {
         const struct command *c = commands[i];
-        if (c->group != NULL && (i == 0 || commands[i - 1]->group != c->group)) {
+        if (begins_group(i)) {
             printf("    %s) words='", c->group);
             words_of_group(c->group);
             printf("' ;;\n");

@@ -6,7 +6,7 @@
 
 #include "base/bytes.h"
 #include "tools/leat/commands.h"
-#include <getopt.h>
+#include "tools/nearest.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,20 +14,11 @@
 
 #define OPTIONS_MAX 40
 #define COLUMN      28
-#define NEAR        2 /* letters changed */
 
 const struct command *const commands[] = {
-    &command_topic_create,
-    &command_topic_list,
-    &command_topic_describe,
-    &command_topic_alter,
-    &command_topic_delete,
-    &command_produce,
-    &command_consume,
-    &command_cluster_status,
-    &command_dump,
-    &command_completion,
-    NULL,
+    &command_topic_create,  &command_topic_list, &command_topic_describe, &command_topic_alter, &command_topic_delete,
+    &command_produce,       &command_consume,    &command_cluster_status, &command_dump,        &command_bench_produce,
+    &command_bench_consume, &command_bench_e2e,  &command_bench_storage,  &command_completion,  NULL,
 };
 
 const struct option_spec global_options[] = {
@@ -114,38 +105,15 @@ const struct command *command_find(const char *group, const char *name)
     return NULL;
 }
 
-/* Letters to change, add or leave out to make one word of the other (Levenshtein). */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[32], n = strlen(b);
-    if (n + 1 > COUNT_OF(row) || strlen(a) > COUNT_OF(row)) return COUNT_OF(row);
-    for (size_t k = 0; k <= n; k++) row[k] = k;
-    for (size_t i = 1; a[i - 1] != '\0'; i++) {
-        size_t corner = row[0];
-        row[0] = i;
-        for (size_t k = 1; k <= n; k++) {
-            size_t here = corner + (a[i - 1] != b[k - 1]);
-            corner = row[k];
-            row[k] = MIN(here, MIN(row[k], row[k - 1]) + 1);
-        }
-    }
-    return row[n];
-}
-
 const char *command_nearest(const char *group, const char *word)
 {
-    const char *best = NULL;
-    size_t best_distance = NEAR + 1;
+    struct nearest near = {0};
     for (size_t i = 0; commands[i] != NULL; i++) {
         const struct command *c = commands[i];
         if (group != NULL && !same(c->group, group)) continue;
-        const char *name = group == NULL && c->group != NULL ? c->group : c->name;
-        size_t d = distance(word, name);
-        if (d >= best_distance) continue;
-        best = name;
-        best_distance = d;
+        nearest_try(&near, word, group == NULL && c->group != NULL ? c->group : c->name);
     }
-    return best;
+    return near.best;
 }
 
 /* ---- help ---- */
@@ -235,6 +203,17 @@ static const struct option_spec *spec_of(const struct spelling *s, int found)
     return NULL;
 }
 
+/* `text` as it was written, "--fromat=x" or "-x". */
+static int unknown_option(const struct command *c, const struct spelling *s, const char *text)
+{
+    struct nearest near = {0};
+    if (strncmp(text, "--", 2) == 0)
+        for (int i = 0; i < s->count; i++) nearest_try(&near, text + 2, s->specs[i]->name);
+    int len = (int)strcspn(text, "=");
+    if (near.best == NULL) return usage_error(c, "there is no option %.*s", len, text);
+    return usage_error(c, "there is no option %.*s; did you mean --%s?", len, text, near.best);
+}
+
 int command_run(const struct command *c, int argc, char **argv, struct args *a)
 {
     struct spelling s = {.letters = ":"};
@@ -248,7 +227,7 @@ int command_run(const struct command *c, int argc, char **argv, struct args *a)
         const char *text = optind > 0 && optind <= argc ? argv[optind - 1] : "";
         if (found == ':') return usage_error(c, "%s needs a value", text);
         const struct option_spec *o = found == '?' ? NULL : spec_of(&s, found);
-        if (o == NULL) return usage_error(c, "there is no option %s", text);
+        if (o == NULL) return unknown_option(c, &s, text);
         if (strcmp(o->name, "help") == 0) {
             help_command(c);
             return EXIT_DONE;

@@ -3,6 +3,7 @@
  * completes. Parsing, help and completion all read it, so they cannot differ. */
 #pragma once
 #include "clients/c/leat.h"
+#include <getopt.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,6 +44,9 @@ struct command {
     int words_min, words_max;          /* -1: any number */
     enum complete complete;
     int (*run)(struct session *s, const struct args *a); /* exit code */
+    /* Instead of options, words and run: what stands behind the command's name is parsed by itself, help included */
+    int (*run_own)(struct session *s, int argc, char **argv);
+    const struct option *own_options; /* for completion */
 };
 
 extern const struct command *const commands[]; /* ends with NULL */

@@ -79,6 +79,21 @@ static const struct command *take_command(int *argc, char **argv, int at, int *r
     return c;
 }
 
+/* Only the options in front of the command are ours. */
+static int run_own(const struct command *c, int argc, char **argv, int at)
+{
+    struct args a = {0};
+    struct session s;
+    int code = command_run(c, at, argv, &a);
+    if (code < 0) code = session_init(&s, &a);
+    if (code < 0) {
+        code = c->run_own(&s, argc - at, argv + at);
+        session_deinit(&s);
+    }
+    free(a.given);
+    return code;
+}
+
 static int run(int argc, char **argv)
 {
     struct args a = {0};
@@ -87,6 +102,7 @@ static int run(int argc, char **argv)
     if (at == argc) return without_command(argc, argv);
     const struct command *c = take_command(&argc, argv, at, &code);
     if (c == NULL) return code;
+    if (c->run_own != NULL) return run_own(c, argc, argv, at);
     code = command_run(c, argc, argv, &a);
     if (code < 0) code = session_init(&s, &a);
     if (code < 0) {
