@@ -23,7 +23,8 @@ from leatd import Leatd
 LEATD, LEAT, HELLO = (os.path.abspath(p) for p in sys.argv[1:4])
 BENCH = ['bench produce', 'bench consume', 'bench e2e', 'bench storage']
 COMMANDS = ['topic create', 'topic list', 'topic describe', 'topic alter', 'topic delete', 'produce', 'consume', 'cluster status',
-            'dump', 'completion', *BENCH]
+            'group list', 'group describe', 'group lag', 'group reset', 'group delete', 'config describe', 'config alter', 'dump',
+            'completion', *BENCH]
 ENV = {k: v for k, v in os.environ.items() if k not in ('LEAT_BROKER', 'NO_COLOR')}
 
 
@@ -89,6 +90,15 @@ def wrong_usage(broker):
                        (['produce', 't', '-H', 'x'], 'give NAME=VALUE'), (['produce', 't', '--timeout', '0'], 'give a number'),
                        (['topic', 'create', 't', '-p', '0'], 'give a number'), (['topic', 'create', 't', '-c', 'x'], 'NAME=VALUE'),
                        (['topic', 'alter', 't'], 'nothing to change'), (['completion', 'zsh'], 'only bash'),
+                       (['group', 'lga'], "did you mean 'group lag'"), (['group', 'lag', '--max-age', 'x'], 'give a number from 0'),
+                       (['group', 'reset', 'g'], 'give --to or --shift'), (['group', 'describe', ''], 'a group needs a name'),
+                       (['group', 'reset', 'g', '--to', 'end', '--shift', '1'], 'give --to or --shift'),
+                       (['group', 'reset', 'g', '--to', 'now'], '--to now: give'), (['group', 'reset', 'g', '--shift', 'x'], 'number'),
+                       (['group', 'reset', 'g', '--to', 'end', '-t', 'x:'], '--topic x:: give'),
+                       (['config', 'describe', 'topik', 't'], 'give topic, broker or group'),
+                       (['config', 'alter', 'topic', 't'], 'nothing to change'),
+                       (['config', 'alter', 'topic', 't', '-c', 'x'], 'NAME=VALUE'),
+                       (['config', 'describe', 'broker', 'x'], "'x' is no broker id"),
                        (['-b', 'x:99999', 'topic', 'list'], 'no broker address'), (['-b', '', 'topic', 'list'], 'no broker given')]:
         fails(2, said, None, *args)
     assert run(None, 'topic')[0] == 2 and b'Usage: leat topic' in run(None, 'topic')[1]
@@ -111,7 +121,7 @@ def completion(broker):
         assert p.stderr == '', p.stderr
         return set(p.stdout.split())
 
-    assert complete('leat', '') == {'topic', 'produce', 'consume', 'cluster', 'dump', 'bench',
+    assert complete('leat', '') == {'topic', 'produce', 'consume', 'group', 'config', 'cluster', 'dump', 'bench',
                                     'completion'}
     assert complete('leat', 'topic', 'de') == {'describe', 'delete'}
     assert complete('leat', '-b', 'x:1', 'topic', 'de') == {'describe', 'delete'}
@@ -119,6 +129,7 @@ def completion(broker):
     assert complete('leat', 'produce', 't', '--header', '') == set()
     assert complete('leat', 'consume', 'co') == {'codec'}
     assert complete('leat', 'dump', '/et') == {'/etc'}
+    assert complete('leat', 'config', 'alter', 'br') == {'broker'}
     assert complete('leat', 'bench', 'produce', '--topic', '') == set()
     # every command and every long option of its help, and no other
     for command in COMMANDS:
@@ -270,6 +281,24 @@ def administration(broker):
         told, want = on_terminal(broker, ['topic', 'delete', 'made'], answer)
         assert want == code and b'all their records' in told, (answer, want, told)
     fails(1, "no topic 'made'", broker, 'topic', 'describe', 'made')
+
+
+def configs(broker):
+    good(broker, 'topic', 'create', 'set', '-p', '1', '-c', 'retention.ms=1000')
+    own = {c['name']: c for c in js(broker, 'config', 'describe', 'topic', 'set')[0]}
+    assert own['retention.ms'] == {'name': 'retention.ms', 'value': '1000', 'source': 'topic', 'read_only': False,
+                                   'sensitive': False}, own
+    assert 'retention.ms=1000   # topic' in good(broker, 'config', 'describe', 'topic', 'set').decode().splitlines()
+    good(broker, 'config', 'alter', 'topic', 'set', '-c', 'max.message.bytes=5000', '-d', 'retention.ms')
+    own = {c['name']: c for c in js(broker, 'config', 'describe', 'topic', 'set')[0]}
+    assert 'retention.ms' not in own and own['max.message.bytes']['value'] == '5000', own
+    every = {c['name']: c for c in js(broker, 'config', 'describe', 'topic', 'set', '--all')[0]}
+    assert every['retention.ms']['source'] == 'default' and len(every) > len(own) + 5
+    fails(1, 'INVALID_CONFIG', broker, 'config', 'alter', 'topic', 'set', '-c', 'no.such.setting=1')
+    fails(1, "`leat topic list` shows", broker, 'config', 'describe', 'topic', 'nobody')
+    node = js(broker, 'cluster', 'status')[0]['brokers'][0]['id']
+    assert js(broker, 'config', 'describe', 'broker', str(node), '-a')[0]
+    good(broker, 'topic', 'delete', 'set', '-y')
 
 
 # ---- pipes, terminals, brokers that go away ----
@@ -487,7 +516,7 @@ def example(broker):
 
 
 CASES = [help_texts, wrong_usage, completion, bench, codecs, inputs, offsets_told, positions, keys_stay_together, tells, administration,
-         terminals, closed_pipes, input_that_pauses, broker_away, killed_in_the_middle, given_up_in_the_middle, example]
+         configs, terminals, closed_pipes, input_that_pauses, broker_away, killed_in_the_middle, given_up_in_the_middle, example]
 
 
 def main():

@@ -87,8 +87,11 @@ static void command_case(const struct command *c)
     own_with_value(c->own_options);
     if (c->own_options == NULL) with_value(global_options);
     printf(") return ;;\n        esac\n");
-    static const char *const words[] = {
-        [COMPLETE_NOTHING] = "none", [COMPLETE_FILES] = "files", [COMPLETE_TOPICS] = "topics"};
+    static const char *const words[] = {[COMPLETE_NOTHING] = "none",
+                                        [COMPLETE_FILES] = "files",
+                                        [COMPLETE_TOPICS] = "topics",
+                                        [COMPLETE_GROUPS] = "groups",
+                                        [COMPLETE_KINDS] = "'topic broker group'"};
     printf("        words=%s ;;\n", words[c->complete]);
 }
 
@@ -129,6 +132,9 @@ static void script(void)
            "    esac\n"
            "    case $words in\n"
            "    topics) COMPREPLY=($(compgen -W \"$(leat \"${global[@]}\" --timeout 1 topic list --names "
+           "2>/dev/null)\" -- "
+           "\"$cur\")) ;;\n"
+           "    groups) COMPREPLY=($(compgen -W \"$(leat \"${global[@]}\" --timeout 1 group list --names "
            "2>/dev/null)\" -- "
            "\"$cur\")) ;;\n"
            "    files) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"

@@ -4,34 +4,20 @@
 #include "tools/leat/commands.h"
 #include "tools/leat/session.h"
 
-#include <string.h>
-#include <unistd.h>
+#include <stdlib.h>
 
 static const struct option_spec options[] = {
     {'y', "yes", NULL, "do not ask", NULL},
     {'\0', NULL, NULL, NULL, NULL},
 };
 
-/* Only where somebody can answer: a script has said what it wants. */
-static bool confirmed(const struct args *a)
-{
-    char answer[16];
-    if (args_value(a, "yes") != NULL || isatty(STDIN_FILENO) != 1) return true;
-    fprintf(stderr, "Delete");
-    for (int i = 0; i < a->word_count; i++) fprintf(stderr, "%s %s", i > 0 ? "," : "", a->words[i]);
-    fprintf(stderr, " and all their records? Write 'yes': ");
-    if (fgets(answer, sizeof answer, stdin) == NULL) return false;
-    answer[strcspn(answer, "\n")] = '\0';
-    return strcmp(answer, "yes") == 0 || strcmp(answer, "y") == 0;
-}
-
 static int run(struct session *s, const struct args *a)
 {
     int code = EXIT_DONE;
-    if (!confirmed(a)) {
-        complain(s, "nothing was deleted");
-        return EXIT_FAILED;
-    }
+    char *names = words_listed(a);
+    bool yes = confirmed(s, a, "Delete %s and all their records?", names);
+    free(names);
+    if (!yes) return EXIT_FAILED;
     if (!session_client(s, &code)) return code;
     for (int i = 0; i < a->word_count; i++) {
         struct leat_error e;

@@ -4,7 +4,8 @@
  * Failure modes: a partition without leader has no offsets, the others are shown; a broker that does not serve settings
  * is told so on standard error, the rest is shown. */
 #include "tools/leat/commands.h"
-#include "tools/leat/session.h"
+#include "tools/leat/offsets.h"
+#include "tools/leat/settings.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,35 +20,6 @@ struct description {
     struct leat_offset *first, *end; /* per partition */
     struct leat_settings *settings;  /* NULL: not known */
 };
-
-static void offsets_unknown(struct leat_offset *o, size_t n)
-{
-    for (size_t i = 0; i < n; i++) o[i] = (struct leat_offset){.partition = (int32_t)i, .kafka_code = -1, .offset = -1};
-}
-
-/* Only of partitions that have a leader: nobody answers for the others. */
-static bool ask_offsets(struct session *s, struct description *d, int *ret_code)
-{
-    const struct leat_topic *t = d->topic;
-    const struct leat_position beginning = {LEAT_BEGINNING, 0}, tail = {LEAT_TAIL, 0};
-    int32_t *led = calloc(t->partition_count + 1, sizeof *led);
-    struct leat_offset *some = calloc(t->partition_count + 1, sizeof *some);
-    struct leat_error e = {0};
-    size_t n = 0;
-    if (led == NULL || some == NULL) abort();
-    for (size_t i = 0; i < t->partition_count; i++)
-        if (t->partitions[i].leader >= 0) led[n++] = t->partitions[i].number;
-    offsets_unknown(d->first, t->partition_count);
-    offsets_unknown(d->end, t->partition_count);
-    enum leat_code code = leat_offsets_get(s->client, t->name, led, n, beginning, s->timeout_ms, some, &e);
-    for (size_t i = 0; i < n && code == LEAT_OK; i++) d->first[some[i].partition] = some[i];
-    if (code == LEAT_OK) code = leat_offsets_get(s->client, t->name, led, n, tail, s->timeout_ms, some, &e);
-    for (size_t i = 0; i < n && code == LEAT_OK; i++) d->end[some[i].partition] = some[i];
-    free(led);
-    free(some);
-    if (code != LEAT_OK) *ret_code = complain_leat(s, &e);
-    return code == LEAT_OK;
-}
 
 static const char *ids(char out[200], const int32_t *list, size_t count)
 {
@@ -74,7 +46,6 @@ static bool shown(const struct leat_value *v, bool all)
 static void print_text(const struct session *s, const struct description *d, bool all)
 {
     static const char *const heads[] = {"PARTITION", "LEADER", "EPOCH", "FIRST", "END", "REPLICAS", "IN SYNC"};
-    static const char *const sources[] = {"?", "topic", "broker", "cluster", "file", "default"};
     const struct leat_topic *t = d->topic;
     struct table table;
     char list[200];
@@ -104,7 +75,7 @@ static void print_text(const struct session *s, const struct description *d, boo
                    v->sensitive ? "(hidden)"
                    : v->value   ? v->value
                                 : "",
-                   all ? "   # " : "", all ? sources[v->source] : "", all && v->read_only ? ", fixed" : "");
+                   all ? "   # " : "", all ? source_name(v->source) : "", all && v->read_only ? ", fixed" : "");
     }
 }
 
@@ -150,7 +121,7 @@ static bool describe(struct session *s, const struct leat_topic *t, bool all, js
     d.first = calloc(t->partition_count + 1, sizeof *d.first);
     d.end = calloc(t->partition_count + 1, sizeof *d.end);
     if (d.first == NULL || d.end == NULL) abort();
-    bool good = ask_offsets(s, &d, ret_code);
+    bool good = topic_offsets(s, t, d.first, d.end, ret_code);
     enum leat_code code =
         good ? leat_settings_get(s->client, LEAT_TOPIC, t->name, s->timeout_ms, &d.settings, &e) : LEAT_OK;
     if (good && code == LEAT_UNSUPPORTED) complain(s, "no settings: %s", e.text);

@@ -16,9 +16,17 @@
 #define COLUMN      28
 
 const struct command *const commands[] = {
-    &command_topic_create,  &command_topic_list, &command_topic_describe, &command_topic_alter, &command_topic_delete,
-    &command_produce,       &command_consume,    &command_cluster_status, &command_dump,        &command_bench_produce,
-    &command_bench_consume, &command_bench_e2e,  &command_bench_storage,  &command_completion,  NULL,
+    &command_topic_create,    &command_topic_list,
+    &command_topic_describe,  &command_topic_alter,
+    &command_topic_delete,    &command_produce,
+    &command_consume,         &command_group_list,
+    &command_group_describe,  &command_group_lag,
+    &command_group_reset,     &command_group_delete,
+    &command_config_describe, &command_config_alter,
+    &command_cluster_status,  &command_dump,
+    &command_bench_produce,   &command_bench_consume,
+    &command_bench_e2e,       &command_bench_storage,
+    &command_completion,      NULL,
 };
 
 const struct option_spec global_options[] = {
@@ -33,7 +41,7 @@ const struct option_spec global_options[] = {
 
 static const char help_exit_codes[] =
     "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 no broker answered in time; 4 done, and what it found\n"
-    "is bad (damage, partitions without leader or short of replicas).\n";
+    "is bad (damage, partitions without leader or short of replicas, groups over their limit).\n";
 
 /* ---- what was given ---- */
 
@@ -150,7 +158,7 @@ static void help_list(const char *group)
 void help_general(void)
 {
     printf("Usage: leat [-b HOST:PORT] [--json] COMMAND ...\n"
-           "Topics and records of Leat, or of any broker that speaks Kafka's protocol.\n\n");
+           "Topics, records, groups and files of Leat; or of any broker that speaks Kafka's protocol.\n\n");
     help_list(NULL);
     printf("\nOptions of every command, before or behind it:\n");
     help_options(global_options);

@@ -21,6 +21,8 @@ enum complete { /* what an option's value or a command's words are, for completi
                 COMPLETE_NOTHING,
                 COMPLETE_FILES,
                 COMPLETE_TOPICS,
+                COMPLETE_GROUPS,
+                COMPLETE_KINDS, /* topic, broker, group */
 };
 
 struct option_spec {

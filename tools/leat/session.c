@@ -72,11 +72,16 @@ static int advice(const struct session *s, const struct leat_error *e, const cha
         if (strcmp(s->brokers, DEFAULT_BROKER) == 0 && e->code == LEAT_UNREACHABLE)
             *ret_text = "give the broker's address with -b HOST:PORT or in LEAT_BROKER";
         return EXIT_UNREACHABLE;
-    case LEAT_NOT_FOUND: *ret_text = "`leat topic list` shows what there is"; return EXIT_FAILED;
+    case LEAT_NOT_FOUND:
+        *ret_text =
+            e->kafka_code == 69 ? "`leat group list` shows what there is" : "`leat topic list` shows what there is";
+        return EXIT_FAILED;
     case LEAT_INVALID: return EXIT_USAGE;
     case LEAT_DAMAGED: return EXIT_BAD_NEWS;
     case LEAT_BROKER:
         if (e->kafka_code == 1) *ret_text = "see --from";
+        if (e->kafka_code == 22 || e->kafka_code == 25 || e->kafka_code == 68)
+            *ret_text = "the group has members; stop them first";
         if (e->kafka_code == 10) *ret_text = "the topic's max.message.bytes is smaller than this batch";
         return EXIT_FAILED;
     case LEAT_OK:
@@ -94,6 +99,35 @@ int complain_leat(const struct session *s, const struct leat_error *e)
     int code = advice(s, e, &more);
     complain(s, "%s%s%s", e->text, more ? "; " : "", more ? more : "");
     return code;
+}
+
+bool confirmed(const struct session *s, const struct args *a, const char *format, ...)
+{
+    char answer[16] = "";
+    va_list args;
+    if (args_value(a, "yes") != NULL || isatty(STDIN_FILENO) != 1) return true;
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, " Write 'yes': ");
+    if (fgets(answer, sizeof answer, stdin) == NULL) answer[0] = '\0';
+    answer[strcspn(answer, "\n")] = '\0';
+    bool yes = strcmp(answer, "yes") == 0 || strcmp(answer, "y") == 0;
+    if (!yes) complain(s, "nothing was changed");
+    return yes;
+}
+
+char *words_listed(const struct args *a)
+{
+    char *text = strdup("");
+    for (int i = 0; i < a->word_count && text != NULL; i++) {
+        char *more = NULL;
+        if (asprintf(&more, "%s%s%s", text, i > 0 ? ", " : "", a->words[i]) < 0) abort();
+        free(text);
+        text = more;
+    }
+    if (text == NULL) abort();
+    return text;
 }
 
 /* ---- JSON ---- */
@@ -127,6 +161,11 @@ json_t *json_bytes(const void *data, int64_t len)
     if (len < 0) return json_null();
     json_t *text = json_stringn(data == NULL ? "" : data, (size_t)len); /* NULL: no UTF-8 */
     return text != NULL ? text : base64(data, (size_t)len);
+}
+
+json_t *json_name(const char *text)
+{
+    return json_bytes(text, (int64_t)strlen(text));
 }
 
 /* ---- colours and tables ---- */
@@ -216,6 +255,20 @@ const char *human_bytes(char out[32], uint64_t bytes)
     size_t unit = 0;
     for (; value >= 1000 && unit + 1 < COUNT_OF(units); unit++) value /= 1000;
     snprintf(out, 32, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+    return out;
+}
+
+const char *human_age(char out[32], int64_t ms)
+{
+    static const struct {
+        int64_t from_ms, unit_ms;
+        const char *name;
+    } units[] = {
+        {172800000, 86400000, "days"}, {7200000, 3600000, "h"}, {120000, 60000, "min"}, {INT64_MIN, 1000, "s"}};
+    size_t i = 0;
+    while (ms < units[i].from_ms) i++;
+    double value = (double)MAX(ms, (int64_t)0) / (double)units[i].unit_ms;
+    snprintf(out, 32, value < 10 ? "%.1f %s" : "%.0f %s", value, units[i].name);
     return out;
 }
 

@@ -26,10 +26,17 @@ void complain(const struct session *s, const char *format, ...) __attribute__((f
 /* Writes the error, with advice where we have some; returns the exit code. */
 int complain_leat(const struct session *s, const struct leat_error *e);
 
+/* Asks before something is destroyed, unless --yes or nobody is there to answer: a script has said what it wants.
+ * False: "nothing was changed" was written. */
+bool confirmed(const struct session *s, const struct args *a, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+char *words_listed(const struct args *a); /* "a, b"; the caller frees it */
+
 /* Prints and frees; one line unless standard output is a terminal. */
 void print_json(const struct session *s, json_t *value);
 /* A JSON string; bytes that are no UTF-8 become an object {"base64": "..."}; null for len < 0. */
 json_t *json_bytes(const void *data, int64_t len);
+json_t *json_name(const char *text); /* the same of a text */
 
 enum color { COLOR_NONE, COLOR_GOOD, COLOR_BAD, COLOR_DIM, COLOR_HEAD };
 const char *color_begin(bool on, enum color c); /* "" when off */
@@ -56,3 +63,4 @@ void progress_end(struct progress *p); /* the line goes away */
 
 /* "12.3 MB"; `out` has 32 bytes. */
 const char *human_bytes(char out[32], uint64_t bytes);
+const char *human_age(char out[32], int64_t ms); /* "1.5 s", "3 min", "7.2 h", "12 days" */

@@ -33,3 +33,17 @@ void changes_free(struct changes *c)
     for (size_t i = 0; i < c->count; i++) free((char *)(uintptr_t)c->all[i].name);
     free(c->all);
 }
+
+const char *source_name(enum leat_source source)
+{
+    switch (source) {
+    case LEAT_SOURCE_TOPIC: return "topic";
+    case LEAT_SOURCE_NODE_DYNAMIC: return "broker";
+    case LEAT_SOURCE_CLUSTER_DYNAMIC: return "cluster";
+    case LEAT_SOURCE_NODE_FILE: return "file";
+    case LEAT_SOURCE_DEFAULT: return "default";
+    case LEAT_SOURCE_GROUP: return "group";
+    case LEAT_SOURCE_UNKNOWN: return "?";
+    }
+    return "?";
+}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* --config K=V and --delete-config K, as `topic create` and `topic alter` take them. */
+/* --config K=V and --delete-config K, as `topic create`, `topic alter` and `config alter` take them. */
 #pragma once
 #include "tools/leat/command.h"
 
@@ -11,3 +11,6 @@ struct changes {
 /* False: a usage error was written. */
 bool changes_take(const struct args *a, struct changes *ret_changes);
 void changes_free(struct changes *c);
+
+/* "default", "topic", ... in one word */
+const char *source_name(enum leat_source source);
