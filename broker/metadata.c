@@ -180,15 +180,19 @@ static enum status plan_register(struct metadata *m, struct metadata_plan *p)
 {
     const struct broker *b = m->zero->broker;
     const struct broker_config *config = b->config;
-    struct uuid directory, incarnation;
+    struct uuid incarnation;
     struct rule_error error;
     int64_t epoch;
-    CHECK(disk_directory_get(&b->disk, directory.b) == DISK_DIRECTORY_READY);
+    /* What the record points to is encoded after this function has returned. */
+    struct uuid *directory = arena_zalloc(p->arena, sizeof *directory);
+    struct listener_record *listener = arena_zalloc(p->arena, sizeof *listener);
+    if (directory == NULL || listener == NULL) return STATUS_NO_MEMORY;
+    CHECK(disk_directory_get(&b->disk, directory->b) == DISK_DIRECTORY_READY);
     for (size_t i = 0; i < sizeof incarnation.b; i += 8) {
         uint64_t r = prng_next(&m->random);
         memcpy(incarnation.b + i, &r, 8);
     }
-    struct listener_record listener = {
+    *listener = (struct listener_record){
         .name = STR("PLAINTEXT"),
         .host = {config->advertised_host, (int32_t)strlen(config->advertised_host)},
         .port = config->advertised_port != 0 ? config->advertised_port : b->port,
@@ -197,9 +201,9 @@ static enum status plan_register(struct metadata *m, struct metadata_plan *p)
         .id = config->node_id,
         .incarnation = incarnation,
         .rack = config->rack[0] != '\0' ? (struct str){config->rack, (int32_t)strlen(config->rack)} : STR_NULL,
-        .listeners = &listener,
+        .listeners = listener,
         .listener_count = 1,
-        .directories = {&directory, 1},
+        .directories = {directory, 1},
         .features = broker_features,
         .feature_count = broker_feature_count,
     };
