@@ -175,7 +175,7 @@ static int rh_recover(struct task *t)
     CHECK(h->recovery != NULL);
     h->recovery->pages = h->pages;
     h->recovery->paths = mem_alloc(m, MEM_CONTROL, (RING_FILES_MAX + 4) * sizeof(struct path));
-    h->recovery->window = buf_create(m, MEM_CONTROL, SCAN_WINDOW_BYTES);
+    h->recovery->window = buf_create(m, MEM_LOG, SCAN_WINDOW_BYTES);
     CHECK(h->recovery->paths != NULL && h->recovery->window != NULL);
     h->recovery->done = stray_recovered;
     STORE_LOG(s, LOG_INFO, "journal.without_shard", LOG_STR("journal", h->path.s));

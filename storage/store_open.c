@@ -409,7 +409,7 @@ void opening_start(struct store *s, struct store_open *op)
     CHECK(o->page != NULL && o->names != NULL && o->recovery != NULL);
     o->recovery->pages = o->page + BLOCK_BYTES;
     o->recovery->paths = mem_alloc(m, MEM_CONTROL, (RING_FILES_MAX + 4) * sizeof(struct path));
-    o->recovery->window = buf_create(m, MEM_CONTROL, SCAN_WINDOW_BYTES);
+    o->recovery->window = buf_create(m, MEM_LOG, SCAN_WINDOW_BYTES);
     CHECK(o->recovery->paths != NULL && o->recovery->window != NULL);
     s->opening = o;
     task_start(s->env->runner, &o->task, &open_flow, OPEN_MAKE);
