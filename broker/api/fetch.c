@@ -185,19 +185,31 @@ static void send_read(struct fetch *f, struct fetch_slot *slot, uint64_t bytes)
     fetch_read_send(read, r->shard, slot->owner, read_back);
 }
 
+static uint64_t bytes_left(const struct fetch *f)
+{
+    return f->bytes_max > f->total ? f->bytes_max - f->total : 0;
+}
+
+/* Every partition is in the answer, with its watermarks also where no bytes are left for it: clients take one without
+ * records below the watermark for read to its end. Otherwise it is left out. */
+static bool whole_answer(const struct fetch *f)
+{
+    return f->use != FETCH_SESSION_GO_ON;
+}
+
 static int fetch_read(struct task *t)
 {
     struct request *r = container_of(t, struct request, task);
     struct fetch *f = r->fetch;
-    uint64_t left = f->bytes_max > f->total ? f->bytes_max - f->total : 0;
+    uint64_t left = bytes_left(f);
     f->waiting = false;
     f->round = f->next;
-    for (uint32_t n = 0; f->next < f->count && n < ROUND_READS && (left > 0 || f->next == 0); f->next++) {
+    for (uint32_t n = 0; f->next < f->count && n < ROUND_READS && (left > 0 || whole_answer(f)); f->next++) {
         struct fetch_slot *slot = &f->slots[f->next];
         if (slot->refused) continue;
-        uint64_t bytes = MAX(MIN((uint64_t)MAX(slot->want->bytes_max, 1), left), 1);
+        uint64_t bytes = MIN((uint64_t)MAX(slot->want->bytes_max, 1), left); /* 0: offsets only */
         send_read(f, slot, bytes);
-        left -= MIN(left, bytes);
+        left -= bytes;
         n++;
     }
     return r->parts_out > 0 ? STAGE_WAIT(FETCH_COLLECT) : FETCH_COLLECT;
@@ -210,6 +222,10 @@ static void collect(struct fetch *f, struct fetch_slot *slot)
     enum status s = read->op.status;
     bool busy = s == STATUS_BUSY || s == STATUS_NO_MEMORY;
     f->busy = f->busy || busy;
+    if (busy) {
+        a->high_watermark = a->last_stable_offset = read->op.high_watermark;
+        a->log_start_offset = read->op.log_start;
+    }
     if (s != STATUS_OK) {
         f->error = f->error || !busy;
         a->error_code = busy ? 0 : status_kafka_code(s);
@@ -243,7 +259,7 @@ static int fetch_collect(struct task *t)
         if (f->slots[i].read != NULL) collect(f, &f->slots[i]);
     bool late = r->hurry || r->shard->env->now.v >= f->deadline.v;
     if (r->conn->closing) return FETCH_ANSWER;
-    if (f->next < f->count && f->total < f->bytes_max) return FETCH_READ;
+    if (f->next < f->count && (bytes_left(f) > 0 || whole_answer(f))) return FETCH_READ;
     bool enough = f->total > 0 && f->total >= (uint64_t)MAX(f->q->min_bytes, 0);
     return enough || f->q->min_bytes <= 0 || f->error || late ? FETCH_ANSWER : FETCH_DROP;
 }
@@ -384,7 +400,8 @@ static int fetch_wait(struct task *t)
 static bool news(const struct fetch *f, const struct fetch_slot *slot)
 {
     const struct fetch_response_partition *a = &slot->a;
-    if (f->use != FETCH_SESSION_GO_ON || a->records.len > 0 || a->error_code != 0) return true;
+    if (whole_answer(f) || a->records.len > 0 || a->error_code != 0) return true;
+    if (a->high_watermark < 0) return false; /* its turn has not come */
     return a->high_watermark != slot->want->told_high_watermark || a->log_start_offset != slot->want->told_log_start ||
            a->diverging_epoch.epoch >= 0;
 }
@@ -423,6 +440,8 @@ static bool fill(struct fetch *f)
     for (uint32_t i = 0; i < f->count; i++) {
         struct fetch_slot *slot = &f->slots[i];
         if (slot->a.records.len > 0) last_bytes = i + 1;
+        bool unread = slot->a.high_watermark < 0 && slot->a.error_code == 0; /* no memory to ask for its watermarks */
+        if (unread && whole_answer(f)) slot->a.error_code = status_kafka_code(STATUS_NO_MEMORY);
         if (!news(f, slot)) continue;
         add_answer(f, slot, last, list + used);
         last = slot->want;

@@ -35,14 +35,26 @@ static bool diverges(struct fetch_read *f, const struct partition *p)
     return false;
 }
 
+/* No bytes are wanted: the offsets alone. */
+static bool looked(struct fetch_read *f, const struct partition *p)
+{
+    if (f->bytes_max > 0) return false;
+    f->op.high_watermark = partition_high_watermark(p);
+    f->op.log_start = partition_log_start(p);
+    bool inside = f->offset >= f->op.log_start && f->offset <= f->op.high_watermark;
+    f->op.status = inside ? STATUS_OK : STATUS_OFFSET_OUT_OF_RANGE;
+    return true;
+}
+
 static void read_run(struct part *p)
 {
     struct fetch_read *f = container_of(p, struct fetch_read, part);
     struct lane *l = shard_lane(p->at, f->id, f->number);
     f->op.done = read_done;
     f->op.slice_count = 0;
+    f->op.high_watermark = f->op.log_start = -1; /* not known yet */
     f->op.status = STATUS_UNKNOWN_PARTITION;
-    if (l == NULL || diverges(f, l->partition))
+    if (l == NULL || diverges(f, l->partition) || looked(f, l->partition))
         part_return(p);
     else
         partition_read(l->partition, f->offset, f->bytes_max, &f->op);
