@@ -195,6 +195,7 @@ static void shard_ended(struct sim_shard *sh)
 {
     struct sim_machine *m = sh->machine;
     sh->stopped = true;
+    if (m->on_exit != NULL) m->on_exit(&sh->env, m->on_exit_arg);
     for (uint32_t k = 0; k < m->shard_count; k++)
         if (!m->shards[k].stopped) return;
     process_end(m, SIM_KILL);
@@ -263,6 +264,12 @@ void sim_boot(struct sim_machine *m, uint32_t shards, sim_start_fn *start, void 
     for (uint32_t k = 0; k < shards; k++) shard_init(m, k);
     for (uint32_t k = 0; k < shards; k++)
         sim_wake(&m->shards[k], m->sim->now + (int64_t)prng_below(&m->sim->sched, 200 * NS_PER_US));
+}
+
+void sim_on_exit(struct sim_machine *m, sim_start_fn *fn, void *arg)
+{
+    m->on_exit = fn;
+    m->on_exit_arg = arg;
 }
 
 static void process_end(struct sim_machine *m, enum sim_kill how)

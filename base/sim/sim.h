@@ -81,6 +81,9 @@ typedef void sim_start_fn(struct env *e, void *arg);
 /* Starts a process of n shards; start runs on each, in the world's order, before that shard's first turn. CHECKs that
  * no process runs. When every shard has called env_stop, the process exits: memory is dropped as by a kill. */
 void sim_boot(struct sim_machine *m, uint32_t shards, sim_start_fn *start, void *arg);
+/* Calls fn(env, arg) on each shard that has called env_stop, at the end of that turn: what it leaves behind is still
+ * there to be looked at; it may destroy runner and trace. NULL: nobody. */
+void sim_on_exit(struct sim_machine *m, sim_start_fn *fn, void *arg);
 
 /* Memory budget per shard of the processes booted from now on. */
 void sim_memory(struct sim_machine *m, uint64_t bytes);

@@ -202,6 +202,8 @@ struct sim_machine {
     uint64_t incarnation;
     sim_start_fn *start;
     void *start_arg;
+    sim_start_fn *on_exit;
+    void *on_exit_arg;
     bool running, paused, powered;
     struct sim_open **files; /* by descriptor */
     uint32_t file_capacity, file_count;
