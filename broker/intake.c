@@ -12,6 +12,7 @@
  * aside (rule D13): not served, nothing deleted, one log line. */
 #include "broker/intake.h"
 #include "base/bytes.h"
+#include "broker/burials.h"
 #include "broker/shard.h"
 
 #define AGAIN_NS (5 * NS_PER_MS)
@@ -24,6 +25,7 @@ struct intake *intake_create(struct shard *s)
     if (i == NULL) return NULL;
     i->shard = s;
     list_init(&i->graves);
+    list_init(&i->notes);
     return i;
 }
 
@@ -55,6 +57,8 @@ static void deleted(struct partition_delete *op)
     if (op->status != STATUS_OK && !i->stopping)
         SHARD_LOG(i->shard, LOG_ERROR, "partition.not.deleted", LOG_STATUS("status", op->status));
     d->lane = NULL;
+    if (l->note != NULL) burial_note_drop(i->shard, l->note);
+    l->note = NULL;
     lane_free(l);
     bury_next(i);
 }
@@ -86,8 +90,19 @@ static bool haunted(const struct intake *i, const struct image_topic *t, int32_t
     return false;
 }
 
-static void bury(struct intake *i, struct lane *l)
+static struct burial_note *note_of(const struct intake *i, struct uuid topic)
 {
+    list_each (n, &i->notes) {
+        struct burial_note *note = container_of(n, struct burial_note, in_intake);
+        if (uuid_equal(note->topic, topic)) return note;
+    }
+    return NULL;
+}
+
+static void bury(struct intake *i, struct lane *l, struct uuid topic)
+{
+    l->note = note_of(i, topic);
+    if (l->note != NULL) l->note->holders++;
     lane_close(l);
     list_push_back(&i->graves, &l->in_graves);
     bury_next(i);
@@ -163,6 +178,8 @@ static void end(struct intake *i)
 {
     uint64_t index = i->p->index;
     i->p = NULL;
+    for (struct list_node *n; (n = list_pop_front(&i->notes)) != NULL;)
+        burial_note_drop(i->shard, container_of(n, struct burial_note, in_intake));
     shard_taken_in(i->shard, index);
 }
 
@@ -174,7 +191,7 @@ static bool change_partition(struct partition_work *w, const struct image_change
     bool is = hosts(s, c->new, number);
     if (!is && hosts(s, c->old, number)) {
         struct lane *l = shard_lane(s, image_topic_id(c->old), number);
-        if (l != NULL) bury(i, l);
+        if (l != NULL) bury(i, l, c->old->id);
     }
     if (!is) return true;
     w->topic = c->new;
@@ -213,6 +230,14 @@ static void take_pointers(struct shard *s, const struct publication *p)
     if (p->settings != NULL) settings_publish(&s->settings, p->settings);
 }
 
+static void note_removals(struct intake *i)
+{
+    for (uint32_t k = 0; k < i->p->change_count; k++) {
+        const struct image_change *c = &i->p->changes[k];
+        if (c->new == NULL) list_push_back(&i->notes, &burial_note_create(i->shard, c->old->id)->in_intake);
+    }
+}
+
 /* Rule D13: only now, when the metadata has caught up. */
 static void set_strangers_aside(struct shard *s)
 {
@@ -247,6 +272,7 @@ void shard_take_in(struct shard *s, const struct publication *p)
     i->p = p;
     i->change = 0;
     i->number = 0;
+    note_removals(i);
     take_pointers(s, p);
     if (p->first) set_strangers_aside(s);
     if (p->settings != NULL && !p->first) settings_changed(s);
@@ -269,8 +295,11 @@ void intake_stop(struct intake *i)
 void intake_destroy(struct intake *i)
 {
     struct mem *m = i->shard->env->mem;
-    for (struct list_node *n; (n = list_pop_front(&i->graves)) != NULL;)
-        lane_free(container_of(n, struct lane, in_graves));
+    for (struct list_node *n; (n = list_pop_front(&i->graves)) != NULL;) {
+        struct lane *l = container_of(n, struct lane, in_graves);
+        if (l->note != NULL && --l->note->holders == 0) mem_free(m, MEM_CONTROL, l->note, sizeof *l->note);
+        lane_free(l);
+    }
     for (uint32_t k = 0; k < INTAKE_DELETIONS; k++) CHECK(i->deletions[k].lane == NULL);
     mem_free(m, MEM_CONTROL, i, sizeof *i);
 }

@@ -3,8 +3,8 @@
  * partitions that fall to it: made, given their settings and their new leader epoch, deleted. One publication at a
  * time; shard_taken_in answers when all of it but deletions is done.
  *
- * Deletions go on behind the answer, a few at a time: a topic of that name may be made again meanwhile, so a partition
- * waits until the one that had its directory is gone. */
+ * Deletions go on behind the answer, a few at a time. A topic of that name is not made again before the last of them
+ * has ended, on whatever shard (burials.h). */
 #pragma once
 #include "broker/lane.h"
 #include "broker/metadata.h"
@@ -35,6 +35,7 @@ struct intake {
     int32_t number;
     uint32_t running;
     bool stopping;
+    struct list notes;  /* of the topics that the publication takes away (burials.h) */
     struct list graves; /* closed lanes whose partitions are to be deleted, oldest first */
     struct partition_work works[INTAKE_WORKS];
     struct deletion_work deletions[INTAKE_DELETIONS];

@@ -11,6 +11,7 @@
 #include "base/env.h"
 #include "storage/store.h"
 
+struct burial_note;
 struct produce_part;
 struct shard;
 
@@ -22,6 +23,7 @@ struct lane_counters {                         /* since the lane was opened; for
 struct lane {
     struct partition_user user;
     struct list_node in_shard, in_graves; /* open; closed, to be deleted */
+    struct burial_note *note;             /* of a closed one whose topic is gone (burials.h); NULL: none */
     struct partition *partition;
     struct shard *shard;
     struct list waiting;       /* parts behind one that was refused BUSY, itself at the front */

@@ -21,6 +21,7 @@
 enum change_stage { CHANGE_NEXT, CHANGE_SUBMITTED, CHANGE_END };
 
 static const struct flow change_flow;
+static void unpark(struct metadata *m);
 
 static struct metadata *metadata_of(struct shard *zero)
 {
@@ -35,6 +36,7 @@ void metadata_fail(struct metadata *m, enum status status, const char *why)
     SHARD_LOG(m->zero, LOG_ERROR, "metadata.failed", LOG_STATUS("status", status), LOG_STR("why", why),
               LOG_STR("effect", "no topic or setting can be changed until the broker is started again"));
     metadata_published(m); /* nobody waits for what will not come */
+    unpark(m);             /* to be told */
 }
 
 /* ---- calls ---- */
@@ -78,7 +80,34 @@ void metadata_call_send(struct metadata_call *c, struct shard *home)
 
 /* ---- changes ---- */
 
-static enum status plan(struct metadata *m, struct metadata_call *c, const void **ret_data, size_t *ret_size)
+static bool name_taken(const struct metadata *m, const struct record_list *l)
+{
+    for (uint32_t i = 0; i < l->count; i++)
+        if (l->records[i].type == RECORD_TOPIC && burials_hold(&m->burials, l->records[i].topic.name)) return true;
+    return false;
+}
+
+static void unpark(struct metadata *m)
+{
+    for (struct list_node *n; (n = list_pop_front(&m->parked)) != NULL;)
+        call_queue(m, container_of(n, struct metadata_call, in_metadata));
+}
+
+void metadata_name_free(struct shard *zero)
+{
+    unpark(zero->metadata);
+}
+
+void metadata_drain(struct shard *zero)
+{
+    struct metadata *m = zero->metadata;
+    if (m == NULL) return;
+    for (struct list_node *n; (n = list_pop_front(&m->parked)) != NULL;)
+        call_end(m, container_of(n, struct metadata_call, in_metadata), STATUS_NOT_LEADER);
+}
+
+static enum status plan(struct metadata *m, struct metadata_call *c, const void **ret_data, size_t *ret_size,
+                        bool *ret_parked)
 {
     struct env *e = m->zero->env;
     struct metadata_plan p = {.image = m->image, .zero = m->zero, .arena = &m->arena, .now_ms = e->now_wall.v};
@@ -90,6 +119,10 @@ static enum status plan(struct metadata *m, struct metadata_call *c, const void 
     *ret_size = 0;
     enum status s = c->plan(c, &p);
     if (s != STATUS_OK || p.records.count == 0) return s;
+    if (name_taken(m, &p.records)) {
+        *ret_parked = true;
+        return STATUS_OK;
+    }
     return record_batch_encode(record_list_batch(&p.records), &m->arena, ret_data, ret_size);
 }
 
@@ -107,7 +140,12 @@ static int change_next(struct task *t)
     struct list_node *n = list_pop_front(&m->calls);
     if (n == NULL) return STAGE_DONE;
     struct metadata_call *c = container_of(n, struct metadata_call, in_metadata);
-    enum status s = plan(m, c, &data, &size);
+    bool parked = false;
+    enum status s = plan(m, c, &data, &size, &parked);
+    if (parked) {
+        list_push_back(&m->parked, &c->in_metadata);
+        return CHANGE_NEXT;
+    }
     if (s != STATUS_OK || size == 0) {
         call_end(m, c, s);
         return CHANGE_NEXT;
@@ -306,6 +344,8 @@ void metadata_open(struct shard *zero)
     m->image = image;
     m->owner.ops = &metadata_owner_ops;
     list_init(&m->calls);
+    list_init(&m->parked);
+    burials_init(&m->burials, e->mem);
     list_init(&m->news);
     arena_init(&m->arena, e->mem, MEM_CONTROL, PLAN_BYTES_MAX);
     prng_seed(&m->random, env_random(e), env_random(e));
@@ -327,6 +367,8 @@ static void destroy(struct metadata *m)
     struct shard *zero = m->zero;
     void (*closed)(struct shard *) = m->closed;
     CHECK(!task_active(&m->change) && list_empty(&m->news));
+    metadata_drain(zero);
+    burials_deinit(&m->burials);
     image_destroy(m->image);
     arena_deinit(&m->arena);
     mem_free(zero->env->mem, MEM_CONTROL, m, sizeof *m);

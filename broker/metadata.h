@@ -32,7 +32,8 @@ struct metadata_call { /* embedded in the caller's; untouched by it between send
     struct msg msg;
     struct list_node in_metadata;
     uint32_t home;
-    /* On shard 0, once: reads what the caller's struct asks, adds records. OK, or why there are none. */
+    /* On shard 0, once, or again where a topic's name was not free yet (burials.h): reads what the caller's struct
+     * asks, adds records. OK, or why there are none. */
     enum status (*plan)(struct metadata_call *c, struct metadata_plan *p);
     void (*done)(struct metadata_call *c); /* at home */
     enum status status; /* the plan's; NOT_LEADER, FENCED (the metadata log has failed), BUSY (try again) */
@@ -64,6 +65,8 @@ struct intake_answer {
 /* On each shard, by intake.c: takes the publication in; then, when the partitions are there: */
 void shard_taken_in(struct shard *s, uint64_t index);
 
+/* The shard drains: calls that wait for a name end now. On shard 0. */
+void metadata_drain(struct shard *zero);
 /* PHASE_METADATA on shard 0; ends with shard_phase_done when every shard has taken the whole state in. */
 void metadata_open(struct shard *zero);
 /* PHASE_CLOSE on shard 0; then done(zero). No call is under way. */

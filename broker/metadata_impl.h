@@ -2,6 +2,7 @@
 /* The inside of shard 0's metadata, shared by metadata.c (calls and the start), metadata_image.c (what the metadata log
  * asks of its owner) and metadata_news.c (publications). */
 #pragma once
+#include "broker/burials.h"
 #include "broker/metadata.h"
 #include "broker/metadata_rules.h"
 #include "broker/shard.h"
@@ -31,6 +32,8 @@ struct metadata {
     struct task change;
     struct list calls;
     struct metadata_call *running;
+    struct list parked; /* calls that would make a topic whose name is not free yet */
+    struct burials burials;
     struct metalog_submit submit;
     struct arena arena;
     struct prng random;

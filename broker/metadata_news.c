@@ -78,6 +78,9 @@ void news_add(struct metadata *m, struct image_delta *d)
         return;
     }
     n->delta = d;
+    for (uint32_t i = 0; i < d->change_count; i++)
+        if (d->changes[i].new == NULL)
+            burials_begin(&m->burials, d->changes[i].old->id, d->changes[i].old->name, m->zero->env->shard_count);
     n->p = (struct publication){.changes = d->changes,
                                 .change_count = d->change_count,
                                 .brokers = d->new_brokers,

@@ -179,6 +179,7 @@ static void phase_drain(struct shard *s)
     s->draining = true;
     s->drain_timer.fire = drain_late;
     env_timer_start(s->env, &s->drain_timer, mono_add(s->env->now, DRAIN_NS));
+    if (s->env->shard == 0) metadata_drain(s);
     listener_stop(&s->listener);
     list_each (n, &s->conns) conn_drain(container_of(n, struct conn, in_shard));
     shard_drained(s);
