@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A journal group of any bytes, as it is and with its header made whole: what the decoder takes, the reader must walk
- * inside its bytes. The same input is also read as a control page and as leat.directory. */
+ * inside its bytes. The same input is also read as a control page, as leat.directory and as the payload of a
+ * truncation. */
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/crc32c.h"
@@ -48,9 +49,19 @@ static void try_pages(const uint8_t *data)
     (void)!directory_file_decode(data, &d, &version);
 }
 
+/* As the payload of a truncation: its parts add up to what there is. */
+static void try_truncation(const uint8_t *data, size_t size)
+{
+    struct truncate_payload t;
+    if (size > UINT32_MAX || truncate_payload_decode(data, (uint32_t)size, &t) != STATUS_OK) return;
+    CHECK(t.end_pos >= t.carry_pos && t.fragment_bytes <= t.end_pos - t.carry_pos);
+    CHECK(TRUNCATE_PAYLOAD_BYTES + t.index_bytes + (t.end_pos - t.carry_pos) == size);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     try_group(data, size);
+    try_truncation(data, size);
     if (size >= BLOCK_BYTES) try_pages(data);
     if (size < GROUP_HEADER_BYTES) return 0;
     uint8_t *copy = malloc(size); /* exact, so that a read beyond it is seen */
