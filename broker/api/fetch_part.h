@@ -19,8 +19,8 @@ struct fetch_read { /* MEM_FETCH of the home shard */
     struct topic_id id;
     int32_t number;
     int64_t offset;
-    int32_t last_epoch; /* of the batch before offset, as the reader has it; -1: it does not say */
-    uint32_t bytes_max; /* 0: only high watermark and log start */
+    int32_t last_epoch;      /* of the batch before offset, as the reader has it; -1: it does not say */
+    uint32_t bytes_max;      /* 0: only high watermark and log start */
     int32_t diverging_epoch; /* back: -1, or the epoch up to whose end here (diverging_end) the logs agree */
     int64_t diverging_end;
     struct partition_read op;
