@@ -7,6 +7,7 @@
  * The trace hash takes in every event's time and number and whatever the owners mix in: never a pointer.
  * Failure modes: none of the world. */
 #include "base/sim/sim_impl.h"
+#include <xxhash.h>
 
 /* ---- chance ---- */
 bool sim_chance(struct prng *p, uint32_t ppm)
@@ -53,12 +54,8 @@ void sim_mix(struct sim *s, uint64_t v)
 
 void sim_mix_bytes(struct sim *s, const void *p, size_t n)
 {
-    const uint8_t *at = p;
     sim_mix(s, n);
-    for (; n >= 8; at += 8, n -= 8) sim_mix(s, load_le64(at));
-    uint64_t last = 0;
-    for (size_t i = 0; i < n; i++) last = last << 8 | at[i];
-    sim_mix(s, last);
+    sim_mix(s, XXH3_64bits(p, n));
 }
 
 /* ---- events ---- */

@@ -256,7 +256,7 @@ static uint64_t run_seed(uint64_t seed, int64_t seconds, const struct run *like,
                                                 "log.message.timestamp.after.max.ms=9223372036854775807", journal,
                                                 cache}};
     snprintf(again, sizeof again, "\nagain: broker_seeds --seed %llu --trace\n", (unsigned long long)seed);
-    snprintf(journal, sizeof journal, "leat.journal.bytes=%um", seed % 3 == 0 ? 16 : 64);
+    snprintf(journal, sizeof journal, "leat.journal.bytes=%um", seed % 4 == 0 ? 64 : 16);
     snprintf(cache, sizeof cache, "leat.cache.bytes=%um", seed % 7 == 0 ? 4 : 64);
     r = (struct run){.calm = like->calm, .reuse = like->reuse};
     broker_world_init(&r.w, &c);
