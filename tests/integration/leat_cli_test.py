@@ -186,6 +186,9 @@ def inputs(broker):
     assert [r['value'] for r in got] == ['two\nlines', 'and']
     got = records(data=b'\xff\xfe\n')
     assert base64.b64decode(got[0]['value']['base64']) == b'\xff\xfe'
+    got = records('-k', ':', '-0', data=b'\xff\x01\n:\x80v\n\0')  # a binary key, and a newline in it
+    assert base64.b64decode(got[0]['key']['base64']) == b'\xff\x01\n'
+    assert good(broker, 'consume', 'in', '--from', '-1', '-F', '%k|%v|%K') == b'\xff\x01\n|\x80v\n|3'
     assert records('-a', '1', data=b'one\n')[0]['value'] == 'one'
     before = js(broker, 'topic', 'describe', 'in')[0][0]['partitions'][0]['end_offset']
     good(broker, 'produce', 'in', '-a', '0', data=b'nobody waits\n')

@@ -4,7 +4,9 @@
 #include "tests/unit/check_main.h"
 #include "tools/leat/format.h"
 #include "tools/leat/lines.h"
+#include "tools/leat/session.h"
 #include "tools/leat/when.h"
+#include "tools/nearest.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -256,9 +258,70 @@ static void lines_of_any_length(void)
     lines_free(&l);
 }
 
+static void what_was_meant(void)
+{
+    static const char *const names[] = {"from", "to", "follow", "format", "count", "timeout"};
+    static const struct {
+        const char *written, *meant; /* NULL: nothing is near */
+    } rows[] = {
+        {"fromat", "format"}, /* swapped letters are one change, "from" is two away */
+        {"folow", "follow"},  {"cuont", "count"},
+        {"form", "from"},     {"tiemout=3", "timeout"},
+        {"ot", "to"},         {"formatting", NULL},
+        {"xyz", NULL},        {"", NULL},
+        {"c", NULL},          {"a-word-longer-than-any-option-there-is-at-all", NULL},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct nearest near = {0};
+        for (size_t k = 0; k < COUNT_OF(names); k++) nearest_try(&near, rows[i].written, names[k]);
+        ASSERT_EQ(near.best == NULL, rows[i].meant == NULL);
+        if (near.best != NULL) ASSERT_STREQ(near.best, rows[i].meant);
+    }
+}
+
+/* A group's name, a client's id, a broker's message are what others wrote. */
+static void strangers_do_not_drive_the_terminal(void)
+{
+    struct table t;
+    table_init(&t, 1);
+    table_cell(&t, "%s|%d", "a\033[31mb\nc\177", 7);
+    table_cell(&t, "%s", "\303\244");
+    ASSERT_STREQ(t.cells[0], "a?[31mb?c?|7");
+    ASSERT_STREQ(t.cells[1], "\303\244");
+    table_free(&t);
+    json_t *value = json_name("\377");
+    ASSERT_STREQ(json_string_value(json_object_get(value, "base64")), "/w==");
+    json_decref(value);
+    value = json_name(NULL);
+    ASSERT(json_is_null(value));
+    json_decref(value);
+}
+
+static void ages_are_told_in_the_unit_that_fits(void)
+{
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } rows[] = {{-5, "0.0 s"},
+                {1500, "1.5 s"},
+                {119999, "120 s"},
+                {120000, "2.0 min"},
+                {7199999, "120 min"},
+                {7200000, "2.0 h"},
+                {172799999, "48 h"},
+                {172800000, "2.0 days"},
+                {8640000000, "100 days"},
+                {INT64_MAX, "106751991167 days"}};
+    char out[32];
+    for (size_t i = 0; i < COUNT_OF(rows); i++) ASSERT_STREQ(human_age(out, rows[i].ms), rows[i].text);
+}
+
 TEST_MAIN("leat_tool", {"times are read", times_are_read}, {"times are written", times_are_written},
           {"positions are read", positions_are_read}, {"partition lists are read", partition_lists_are_read},
           {"formats write records", formats_write_records},
           {"wrong formats are refused with their place", wrong_formats_are_refused_with_their_place},
+          {"what was meant", what_was_meant},
+          {"strangers do not drive the terminal", strangers_do_not_drive_the_terminal},
+          {"ages are told in the unit that fits", ages_are_told_in_the_unit_that_fits},
           {"lines do not wait for the next", lines_do_not_wait_for_the_next},
           {"lines of any length", lines_of_any_length})

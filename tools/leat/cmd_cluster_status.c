@@ -50,7 +50,7 @@ static void ask_disks(struct session *s, struct broker *b)
 
 static void trouble(json_t *list, const struct leat_topic *t, const struct leat_partition *p)
 {
-    json_array_append_new(list, json_pack("{s:s, s:i}", "topic", t->name, "partition", p->number));
+    json_array_append_new(list, json_pack("{s:o, s:i}", "topic", json_name(t->name), "partition", p->number));
 }
 
 static void count(const struct leat_cluster *c, struct broker *brokers, struct totals *ret)
@@ -87,8 +87,9 @@ static void print_list(const char *what, json_t *list)
     printf("%s:", what);
     json_array_foreach(list, i, value)
     {
-        printf(" %s-%lld", json_string_value(json_object_get(value, "topic")),
-               (long long)json_integer_value(json_object_get(value, "partition")));
+        const char *topic = json_string_value(json_object_get(value, "topic"));
+        print_plain(" %s-%lld", topic ? topic : "?",
+                    (long long)json_integer_value(json_object_get(value, "partition")));
     }
     putchar('\n');
 }
@@ -115,8 +116,8 @@ static void print_text(const struct session *s, const struct leat_cluster *c, co
         else
             table_cell(&table, b->known ? "%u" : "-", b->dirs);
     }
-    printf("cluster %s, %zu brokers (* controller), %u topics, %u partitions\n", c->id ? c->id : "without id",
-           c->node_count, t->topics, t->partitions);
+    print_plain("cluster %s, %zu brokers (* controller), %u topics, %u partitions\n", c->id ? c->id : "without id",
+                c->node_count, t->topics, t->partitions);
     table_print(s, &table);
     printf("%s%u partitions offline, %u under-replicated%s\n", color_begin(s->color_out, bad ? COLOR_BAD : COLOR_GOOD),
            t->offline, t->under_replicated, color_end(s->color_out));
@@ -130,15 +131,15 @@ static json_t *status_json(const struct leat_cluster *c, const struct broker *br
     json_t *array = json_array();
     for (size_t i = 0; i < c->node_count; i++) {
         const struct broker *b = &brokers[i];
-        json_array_append_new(array, json_pack("{s:i, s:s, s:i, s:s?, s:b, s:i, s:i, s:o, s:o, s:o}", "id", b->node->id,
-                                               "host", b->node->host, "port", b->node->port, "rack", b->node->rack,
-                                               "controller", b->node->id == c->controller, "leads", (int)b->leads,
-                                               "holds", (int)b->holds, "disk_bytes",
+        json_array_append_new(array, json_pack("{s:i, s:o, s:i, s:o, s:b, s:i, s:i, s:o, s:o, s:o}", "id", b->node->id,
+                                               "host", json_name(b->node->host), "port", b->node->port, "rack",
+                                               json_name(b->node->rack), "controller", b->node->id == c->controller,
+                                               "leads", (int)b->leads, "holds", (int)b->holds, "disk_bytes",
                                                b->known ? json_integer((json_int_t)b->bytes) : json_null(), "log_dirs",
                                                b->known ? json_integer(b->dirs) : json_null(), "log_dirs_offline",
                                                b->known ? json_integer(b->dirs_offline) : json_null()));
     }
-    return json_pack("{s:s?, s:i, s:o, s:i, s:i, s:O, s:O}", "cluster_id", c->id, "controller", c->controller,
+    return json_pack("{s:o, s:i, s:o, s:i, s:i, s:O, s:O}", "cluster_id", json_name(c->id), "controller", c->controller,
                      "brokers", array, "topics", (int)t->topics, "partitions", (int)t->partitions, "offline",
                      t->offline_list, "under_replicated", t->under_list);
 }

@@ -55,11 +55,11 @@ static void print_text(const struct leat_settings *all, bool defaults)
     for (size_t i = 0; i < all->count; i++) {
         const struct leat_value *v = &all->values[i];
         if (!defaults && v->source == LEAT_SOURCE_DEFAULT) continue;
-        printf("%s=%s   # %s%s\n", v->name,
-               v->sensitive ? "(hidden)"
-               : v->value   ? v->value
-                            : "",
-               source_name(v->source), v->read_only ? ", fixed" : "");
+        print_plain("%s=%s   # %s%s\n", v->name,
+                    v->sensitive ? "(hidden)"
+                    : v->value   ? v->value
+                                 : "",
+                    source_name(v->source), v->read_only ? ", fixed" : "");
     }
 }
 

@@ -3,34 +3,52 @@
 #include "tools/leat/commands.h"
 #include "tools/leat/session.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const struct option_spec options[] = {{'\0', NULL, NULL, NULL, NULL}};
 
-/* "orders:0,1 sales:4", one topic after another */
-static void print_assigned(const struct leat_member *m)
+/* "orders:0,1 sales:4", one topic after another; the caller frees it */
+static char *assigned_text(const struct leat_member *m)
 {
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL) abort();
+    if (m->assigned_count == 0) fputc('-', out);
     for (size_t i = 0; i < m->assigned_count; i++) {
         bool same = i > 0 && strcmp(m->assigned[i].topic, m->assigned[i - 1].topic) == 0;
         if (same)
-            printf(",%d", m->assigned[i].partition);
+            fprintf(out, ",%d", m->assigned[i].partition);
         else
-            printf("%s%s:%d", i > 0 ? " " : "  ", m->assigned[i].topic, m->assigned[i].partition);
+            fprintf(out, "%s%s:%d", i > 0 ? " " : "", m->assigned[i].topic, m->assigned[i].partition);
     }
-    putchar('\n');
+    if (fclose(out) != 0) abort();
+    return text;
 }
 
 static void print_text(const struct session *s, const struct leat_group_state *g)
 {
-    printf("%s%s%s: %s, %s group, assignor %s, coordinator %d, %zu members\n", color_begin(s->color_out, COLOR_HEAD),
-           g->group.name, color_end(s->color_out), g->group.state, g->group.type, g->assignor[0] ? g->assignor : "-",
-           g->group.coordinator, g->member_count);
+    static const char *const heads[] = {"MEMBER", "CLIENT", "HOST", "STATIC", "READS"};
+    struct table table;
+    print_heading(s, g->group.name);
+    print_plain(": %s, %s group, assignor %s, coordinator %d, %zu members\n", g->group.state, g->group.type,
+                g->assignor[0] ? g->assignor : "-", g->group.coordinator, g->member_count);
+    if (g->member_count == 0) return;
+    table_init(&table, 5);
+    for (size_t i = 0; i < 5; i++) table_cell(&table, "%s", heads[i]);
     for (size_t i = 0; i < g->member_count; i++) {
         const struct leat_member *m = &g->members[i];
-        printf("%s  %s %s", m->id, m->client_id, m->host);
-        if (m->instance_id != NULL) printf(" (static: %s)", m->instance_id);
-        print_assigned(m);
+        char *assigned = assigned_text(m);
+        table_cell(&table, "%s", m->id);
+        table_cell(&table, "%s", m->client_id);
+        table_cell(&table, "%s", m->host);
+        table_cell(&table, "%s", m->instance_id ? m->instance_id : "-");
+        table_cell(&table, "%s", assigned);
+        free(assigned);
     }
+    table_print(s, &table);
+    table_free(&table);
 }
 
 static json_t *member_json(const struct leat_member *m)
@@ -39,9 +57,8 @@ static json_t *member_json(const struct leat_member *m)
     for (size_t i = 0; i < m->assigned_count; i++)
         json_array_append_new(assigned, json_pack("{s:o, s:i}", "topic", json_name(m->assigned[i].topic), "partition",
                                                   m->assigned[i].partition));
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "id", json_name(m->id), "instance_id",
-                     m->instance_id ? json_name(m->instance_id) : json_null(), "client_id", json_name(m->client_id),
-                     "host", json_name(m->host), "assigned", assigned);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "id", json_name(m->id), "instance_id", json_name(m->instance_id),
+                     "client_id", json_name(m->client_id), "host", json_name(m->host), "assigned", assigned);
 }
 
 static json_t *group_json(const struct leat_group_state *g)

@@ -60,17 +60,17 @@ static void print_text(const struct session *s, const struct lag *l, bool bytes,
 {
     char human[32];
     const struct leat_group *g = &l->state->group;
-    printf("%s%s%s: %s, %zu members, %s%lld records behind", color_begin(s->color_out, COLOR_HEAD), g->name,
-           color_end(s->color_out), g->state, l->state->member_count,
-           color_begin(s->color_out, bad ? COLOR_BAD : COLOR_GOOD), (long long)l->records);
+    print_heading(s, g->name);
+    print_plain(": %s, %zu members, ", g->state, l->state->member_count);
+    printf("%s%lld records behind", color_begin(s->color_out, bad ? COLOR_BAD : COLOR_GOOD), (long long)l->records);
     if (l->records > 0) printf(", the oldest %s", human_age(human, l->age_ms));
     if (bytes) printf(", about %s", human_bytes(human, (uint64_t)l->bytes));
     printf("%s\n", color_end(s->color_out));
     if (l->count > 0) print_rows(s, l, bytes);
     for (size_t i = 0; i < l->count; i++)
         if (l->rows[i].gone > 0)
-            printf("%s-%d: %lld records were deleted before they were read\n", l->rows[i].topic, l->rows[i].partition,
-                   (long long)l->rows[i].gone);
+            print_plain("%s-%d: %lld records were deleted before they were read\n", l->rows[i].topic,
+                        l->rows[i].partition, (long long)l->rows[i].gone);
 }
 
 static json_t *number(int64_t value)

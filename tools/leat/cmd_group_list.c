@@ -19,11 +19,11 @@ static void list(const struct session *s, const struct leat_groups *g, bool name
     for (size_t i = 0; i < g->count; i++) {
         const struct leat_group *one = &g->groups[i];
         if (s->json)
-            json_array_append_new(array, json_pack("{s:o, s:s, s:s, s:s, s:i}", "name", json_name(one->name), "type",
-                                                   one->type, "protocol", one->protocol, "state", one->state,
-                                                   "coordinator", one->coordinator));
+            json_array_append_new(array, json_pack("{s:o, s:o, s:o, s:o, s:i}", "name", json_name(one->name), "type",
+                                                   json_name(one->type), "protocol", json_name(one->protocol), "state",
+                                                   json_name(one->state), "coordinator", one->coordinator));
         else if (names)
-            puts(one->name);
+            print_plain("%s\n", one->name);
         table_cell(&table, "%s", one->name);
         table_cell(&table, "%s", one->type[0] ? one->type : "-");
         table_cell(&table, "%s", one->protocol[0] ? one->protocol : "-");

@@ -49,8 +49,8 @@ static void print_text(const struct session *s, const struct description *d, boo
     const struct leat_topic *t = d->topic;
     struct table table;
     char list[200];
-    printf("%s%s%s: %zu partitions\n", color_begin(s->color_out, COLOR_HEAD), t->name, color_end(s->color_out),
-           t->partition_count);
+    print_heading(s, t->name);
+    printf(": %zu partitions\n", t->partition_count);
     table_init(&table, 7);
     for (size_t i = 0; i < 7; i++) table_cell(&table, "%s", heads[i]);
     for (size_t i = 0; i < t->partition_count; i++) {
@@ -71,11 +71,11 @@ static void print_text(const struct session *s, const struct description *d, boo
     for (size_t i = 0; d->settings != NULL && i < d->settings->count; i++) {
         const struct leat_value *v = &d->settings->values[i];
         if (shown(v, all))
-            printf("%s=%s%s%s%s\n", v->name,
-                   v->sensitive ? "(hidden)"
-                   : v->value   ? v->value
-                                : "",
-                   all ? "   # " : "", all ? source_name(v->source) : "", all && v->read_only ? ", fixed" : "");
+            print_plain("%s=%s%s%s%s\n", v->name,
+                        v->sensitive ? "(hidden)"
+                        : v->value   ? v->value
+                                     : "",
+                        all ? "   # " : "", all ? source_name(v->source) : "", all && v->read_only ? ", fixed" : "");
     }
 }
 
@@ -108,10 +108,10 @@ static json_t *topic_json(const struct description *d, bool all)
     }
     for (size_t i = 0; d->settings != NULL && i < d->settings->count; i++) {
         const struct leat_value *v = &d->settings->values[i];
-        if (shown(v, all)) json_object_set_new(settings, v->name, v->value ? json_string(v->value) : json_null());
+        if (shown(v, all)) json_object_set_new(settings, v->name, json_name(v->value));
     }
-    return json_pack("{s:s, s:s, s:b, s:o, s:o}", "name", t->name, "id", id, "internal", t->internal, "partitions",
-                     partitions, "settings", settings);
+    return json_pack("{s:o, s:s, s:b, s:o, s:o}", "name", json_name(t->name), "id", id, "internal", t->internal,
+                     "partitions", partitions, "settings", settings);
 }
 
 static bool describe(struct session *s, const struct leat_topic *t, bool all, json_t *array, int *ret_code)

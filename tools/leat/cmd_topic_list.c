@@ -26,11 +26,11 @@ static void list(const struct session *s, const struct leat_cluster *c, bool all
         const struct leat_topic *t = &c->topics[i];
         if (t->internal && !all) continue;
         if (s->json)
-            json_array_append_new(array, json_pack("{s:s, s:I, s:I, s:b}", "name", t->name, "partitions",
+            json_array_append_new(array, json_pack("{s:o, s:I, s:I, s:b}", "name", json_name(t->name), "partitions",
                                                    (json_int_t)t->partition_count, "replicas", (json_int_t)replicas(t),
                                                    "internal", t->internal));
         else if (names)
-            puts(t->name);
+            print_plain("%s\n", t->name);
         table_cell(&table, "%s", t->name);
         table_cell(&table, "%zu", t->partition_count);
         table_cell(&table, "%zu", replicas(t));

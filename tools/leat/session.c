@@ -52,15 +52,34 @@ bool session_client(struct session *s, int *ret_code)
 
 /* ---- errors ---- */
 
+static char *plain(const char *format, va_list args)
+{
+    char *text;
+    if (vasprintf(&text, format, args) < 0) abort();
+    for (char *at = text; *at != '\0'; at++)
+        if (((unsigned char)*at < 0x20 || *at == 0x7f) && !(at[0] == '\n' && at[1] == '\0')) *at = '?';
+    return text;
+}
+
+void print_plain(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *text = plain(format, args);
+    va_end(args);
+    fputs(text, stdout);
+    free(text);
+}
+
 void complain(const struct session *s, const char *format, ...)
 {
     va_list args;
-    fflush(stdout);
-    fprintf(stderr, "%sleat:%s ", color_begin(s->color_err, COLOR_BAD), color_end(s->color_err));
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    char *text = plain(format, args);
     va_end(args);
-    fputc('\n', stderr);
+    fflush(stdout);
+    fprintf(stderr, "%sleat:%s %s\n", color_begin(s->color_err, COLOR_BAD), color_end(s->color_err), text);
+    free(text);
 }
 
 static int advice(const struct session *s, const struct leat_error *e, const char **ret_text)
@@ -165,7 +184,7 @@ json_t *json_bytes(const void *data, int64_t len)
 
 json_t *json_name(const char *text)
 {
-    return json_bytes(text, (int64_t)strlen(text));
+    return text == NULL ? json_null() : json_bytes(text, (int64_t)strlen(text));
 }
 
 /* ---- colours and tables ---- */
@@ -185,6 +204,13 @@ const char *color_end(bool on)
     return on ? "\033[0m" : "";
 }
 
+void print_heading(const struct session *s, const char *name)
+{
+    fputs(color_begin(s->color_out, COLOR_HEAD), stdout);
+    print_plain("%s", name);
+    fputs(color_end(s->color_out), stdout);
+}
+
 void table_init(struct table *t, int columns)
 {
     *t = (struct table){.columns = columns};
@@ -199,7 +225,7 @@ void table_cell(struct table *t, const char *format, ...)
         if (t->cells == NULL) abort();
     }
     va_start(args, format);
-    if (vasprintf(&t->cells[t->rows++], format, args) < 0) abort();
+    t->cells[t->rows++] = plain(format, args);
     va_end(args);
 }
 

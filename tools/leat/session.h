@@ -21,7 +21,10 @@ void session_deinit(struct session *s);
 /* Makes the client at first use. LEAT_OK or an error that was written, with its exit code in *ret_code. */
 bool session_client(struct session *s, int *ret_code);
 
-/* "leat: " and the text, to standard error. */
+/* Text for people: names and messages are a stranger's, so control characters (a terminal would obey them) become '?',
+ * but for a newline at the end. */
+void print_plain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* "leat: " and the text, as print_plain, to standard error. */
 void complain(const struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Writes the error, with advice where we have some; returns the exit code. */
 int complain_leat(const struct session *s, const struct leat_error *e);
@@ -36,13 +39,16 @@ char *words_listed(const struct args *a); /* "a, b"; the caller frees it */
 void print_json(const struct session *s, json_t *value);
 /* A JSON string; bytes that are no UTF-8 become an object {"base64": "..."}; null for len < 0. */
 json_t *json_bytes(const void *data, int64_t len);
-json_t *json_name(const char *text); /* the same of a text */
+json_t *json_name(const char *text); /* the same of a text; null for NULL */
 
 enum color { COLOR_NONE, COLOR_GOOD, COLOR_BAD, COLOR_DIM, COLOR_HEAD };
 const char *color_begin(bool on, enum color c); /* "" when off */
 const char *color_end(bool on);
 
-/* Columns as wide as their widest cell. Cells are copied; those that begin with a digit or '-' stand right. */
+/* Columns as wide as their widest cell. Cells are copied, as print_plain; those that begin with a digit or '-' stand
+ * right. */
+void print_heading(const struct session *s, const char *name); /* print_plain, in its colour */
+
 struct table {
     int columns, rows, capacity;
     char **cells;
