@@ -11,6 +11,7 @@
  *
  * Failure modes: none of its own. Wrong use (an op submitted twice, a completed op completed again) is a CHECK. */
 #include "base/env.h"
+#include <string.h>
 
 /* Per turn. A completion or message costs about 1 us to run, so a full turn stays at some milliseconds. */
 #define OPS_PER_TURN      4096
@@ -279,6 +280,12 @@ enum status env_listen(struct env *e, const char *host, uint16_t port, bool shar
                        uint16_t *ret_port)
 {
     return e->ops->listen(e, host, port, shared, ret_sock, ret_port);
+}
+
+void env_peer(struct env *e, int32_t sock, char out[ENV_HOST_SIZE])
+{
+    memcpy(out, "unknown", sizeof "unknown");
+    if (e->ops->peer != NULL) e->ops->peer(e, sock, out);
 }
 
 void env_stop(struct env *e)

@@ -35,6 +35,8 @@ struct io_op;
  * the kernel, not by the disk: more than one; few, because they contend for the same directory and the same journal. */
 #define ENV_WORKERS 4
 
+#define ENV_HOST_SIZE 48 /* a numeric IPv4 or IPv6 address with its NUL */
+
 enum io_kind {
     /* files, by the ring */
     IO_READ,     /* file, data, len, pos -> result: bytes read (short at the end of the file, or at any time) */
@@ -140,6 +142,8 @@ struct env_ops {
      * as the shards do; not shared: ADDRESS_IN_USE if anybody listens there. */
     enum status (*listen)(struct env *e, const char *host, uint16_t port, bool shared, int32_t *ret_sock,
                           uint16_t *ret_port);
+    /* Numeric address of the other end of an accepted socket. */
+    void (*peer)(struct env *e, int32_t sock, char out[ENV_HOST_SIZE]);
     /* Submits what is queued and waits for completions until `deadline` (v = INT64_MAX: for ever); hands completed ops
      * to env_complete and messages to env_deliver. Returns early when either came. */
     void (*wait)(struct env *e, struct mono_ns deadline);
@@ -185,6 +189,8 @@ void env_post(struct env *e, uint32_t shard, struct msg *m); /* to oneself too; 
 uint64_t env_random(struct env *e);
 enum status env_listen(struct env *e, const char *host, uint16_t port, bool shared, int32_t *ret_sock,
                        uint16_t *ret_port) MUST_CHECK;
+/* "unknown" where it is not known any more. */
+void env_peer(struct env *e, int32_t sock, char out[ENV_HOST_SIZE]);
 void env_hook_add(struct env *e, struct turn_hook *h);
 void env_hook_remove(struct env *e, struct turn_hook *h);
 void env_stop(struct env *e);

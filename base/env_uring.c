@@ -403,6 +403,12 @@ static void uring_wait(struct env *e, struct mono_ns deadline)
     (void)reap(u);
 }
 
+static void uring_peer(struct env *e, int32_t sock, char out[ENV_HOST_SIZE])
+{
+    (void)e;
+    net_peer(sock, out);
+}
+
 static const struct env_ops uring_ops = {
     .submit = uring_submit,
     .cancel = uring_cancel,
@@ -411,6 +417,7 @@ static const struct env_ops uring_ops = {
     .random = uring_random,
     .post = uring_post,
     .listen = uring_listen,
+    .peer = uring_peer,
     .wait = uring_wait,
 };
 

@@ -48,6 +48,8 @@ struct io_op *worker_take_finished(struct worker *w); /* list by op_next, NULL i
 struct io_op *op_next(const struct io_op *op);
 
 /* ---- sockets ---- */
+/* Leaves out as it is where the kernel does not know. */
+void net_peer(int sock, char out[ENV_HOST_SIZE]);
 enum status net_listen(const char *host, uint16_t port, bool shared, int32_t *ret_sock, uint16_t *ret_port);
 /* "1.2.3.4:9092" or "[::1]:9092". */
 enum status net_address(const char *text, struct sockaddr_in6 *ret_address, socklen_t *ret_len) MUST_CHECK;

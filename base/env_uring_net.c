@@ -124,6 +124,20 @@ enum status net_listen(const char *host, uint16_t port, bool shared, int32_t *re
     return STATUS_OK;
 }
 
+void net_peer(int sock, char out[ENV_HOST_SIZE])
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof address;
+    char host[INET6_ADDRSTRLEN];
+    if (getpeername(sock, (struct sockaddr *)&address, &len) != 0) return;
+    bool v6 = address.ss_family == AF_INET6;
+    const void *bytes = v6 ? (const void *)&((const struct sockaddr_in6 *)&address)->sin6_addr
+                           : (const void *)&((const struct sockaddr_in *)&address)->sin_addr;
+    if (inet_ntop(address.ss_family, bytes, host, sizeof host) == NULL) return;
+    bool mapped = strncmp(host, "::ffff:", 7) == 0 && strchr(host, '.') != NULL; /* IPv4 at a socket for both */
+    memcpy(out, mapped ? host + 7 : host, strlen(mapped ? host + 7 : host) + 1);
+}
+
 enum status net_socket(const char *text, int *ret_sock, struct sockaddr_in6 *ret_address)
 {
     struct sockaddr_in6 address;

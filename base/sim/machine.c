@@ -158,6 +158,7 @@ static const struct env_ops sim_env_ops = {
     .random = op_random,
     .post = op_post,
     .listen = op_listen,
+    .peer = sim_net_peer,
     .wait = op_wait,
 };
 

@@ -9,6 +9,7 @@
  * result 0 (the peer closed). A cut link holds parcels, FIN and RST included, until it is healed. A machine without
  * power answers nothing; after its next boot, whoever still talks to an old socket is reset. */
 #include "base/sim/sim_impl.h"
+#include <stdio.h>
 
 #define RECV_MAX        65536u
 #define BACKLOG_MAX     1024u
@@ -204,6 +205,12 @@ static void parcel_send(struct sim_sock *from, enum parcel_kind kind, uint32_t l
 
 /* ---- receiving ---- */
 static void try_sends(struct sim_sock *k);
+void sim_net_peer(struct env *e, int32_t sock, char out[ENV_HOST_SIZE])
+{
+    const struct sim_sock *k = sock_of(sim_shard_of(e), sock);
+    if (k->peer != NULL) snprintf(out, ENV_HOST_SIZE, "%s", k->peer->machine->host);
+}
+
 static void accept_try(struct sim_sock *k);
 
 static void recv_try(struct sim_sock *k)

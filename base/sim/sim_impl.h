@@ -246,6 +246,7 @@ struct sim_machine *sim_machine_by_host(struct sim_machine *self, const char *ho
 void sim_net_link_changed(struct sim_machine *from, struct sim_machine *to);
 void sim_net_submit(struct sim_shard *sh, struct io_op *op);
 void sim_net_cancel(struct sim_shard *sh, struct io_op *op);
+void sim_net_peer(struct env *e, int32_t sock, char out[ENV_HOST_SIZE]);
 enum status sim_net_listen(struct sim_shard *sh, const char *host, uint16_t port, bool shared, int32_t *ret_sock,
                            uint16_t *ret_port);
 void sim_net_kill(struct sim_machine *m, enum sim_kill how);

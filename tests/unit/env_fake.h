@@ -76,8 +76,14 @@ static inline void fake_wait(struct env *e, struct mono_ns deadline)
     if (w.on_wait != NULL) w.on_wait();
 }
 
-static const struct env_ops fake_ops = {fake_submit, fake_cancel, fake_mono,   fake_wall,
-                                        fake_random, fake_post,   fake_listen, fake_wait};
+static const struct env_ops fake_ops = {.submit = fake_submit,
+                                        .cancel = fake_cancel,
+                                        .mono = fake_mono,
+                                        .wall = fake_wall,
+                                        .random = fake_random,
+                                        .post = fake_post,
+                                        .listen = fake_listen,
+                                        .wait = fake_wait};
 
 static inline void world_open(void)
 {
