@@ -360,6 +360,16 @@ void metadata_open(struct shard *zero)
     metalog_open(e, &c, &m->open);
 }
 
+struct metadata_quorum metadata_quorum(const struct shard *zero)
+{
+    const struct metadata *m = zero->metadata;
+    return (struct metadata_quorum){.leader = metalog_leader(m->metalog),
+                                    .term = metalog_term(m->metalog),
+                                    .end = (int64_t)image_index(m->image) + 1,
+                                    .voters = {zero->broker->config->node_id},
+                                    .voter_count = 1};
+}
+
 /* ---- stop ---- */
 
 static void destroy(struct metadata *m)

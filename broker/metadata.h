@@ -41,6 +41,18 @@ struct metadata_call { /* embedded in the caller's; untouched by it between send
 /* done comes later, never inside the call. */
 void metadata_call_send(struct metadata_call *c, struct shard *home);
 
+#define METADATA_VOTERS_MAX 16
+
+struct metadata_quorum { /* of the metadata log */
+    int32_t leader;      /* -1: not known */
+    uint64_t term;
+    int64_t end; /* one above the last entry applied */
+    int32_t voters[METADATA_VOTERS_MAX];
+    uint32_t voter_count;
+};
+/* On shard 0. */
+struct metadata_quorum metadata_quorum(const struct shard *zero);
+
 /* What every shard gets to see, in order. The old objects are freed when all shards have answered. */
 struct publication {
     const struct image_change *changes;
