@@ -35,6 +35,25 @@ const struct config_key broker_keys[] = {
     {"max.connections", CONFIG_INT, "20000", 1, INT32_MAX, NULL, "of this broker", 0},
     {"fetch.max.bytes", CONFIG_BYTES, "57671680", 1024, INT32_MAX, NULL, "largest answer to a fetch", 0},
     {"max.incremental.fetch.session.cache.slots", CONFIG_INT, "1000", 0, 1000000, NULL, "fetch sessions", 0},
+    {"group.min.session.timeout.ms", CONFIG_INT, "6000", 1, INT32_MAX, NULL, "least that a classic member may ask", 0},
+    {"group.max.session.timeout.ms", CONFIG_INT, "1800000", 1, INT32_MAX, NULL, "most that it may ask", 0},
+    {"group.initial.rebalance.delay.ms", CONFIG_INT, "3000", 0, INT32_MAX, NULL, "an empty group waits for more", 0},
+    {"group.max.size", CONFIG_INT, "2147483647", 1, INT32_MAX, NULL, "members of a classic group", 0},
+    {"group.consumer.session.timeout.ms", CONFIG_INT, "45000", 1, INT32_MAX, NULL, "of consumer groups", 0},
+    {"group.consumer.min.session.timeout.ms", CONFIG_INT, "45000", 1, INT32_MAX, NULL, "for a group's own", 0},
+    {"group.consumer.max.session.timeout.ms", CONFIG_INT, "60000", 1, INT32_MAX, NULL, "for a group's own", 0},
+    {"group.consumer.heartbeat.interval.ms", CONFIG_INT, "5000", 1, INT32_MAX, NULL, "of consumer groups", 0},
+    {"group.consumer.min.heartbeat.interval.ms", CONFIG_INT, "5000", 1, INT32_MAX, NULL, "for a group's own", 0},
+    {"group.consumer.max.heartbeat.interval.ms", CONFIG_INT, "15000", 1, INT32_MAX, NULL, "for a group's own", 0},
+    {"group.consumer.max.size", CONFIG_INT, "2147483647", 1, INT32_MAX, NULL, "members of a consumer group", 0},
+    {"group.consumer.migration.policy", CONFIG_ENUM, "bidirectional", 0, 0, "disabled|upgrade|downgrade|bidirectional",
+     "between the classic and the consumer protocol", 0},
+    {"offset.metadata.max.bytes", CONFIG_INT, "4096", 0, 32767, NULL, "beside a committed offset", 0},
+    {"offsets.retention.minutes", CONFIG_INT, "10080", 1, INT32_MAX, NULL, "of offsets that nobody uses", 0},
+    {"offsets.retention.check.interval.ms", CONFIG_INT, "600000", 1, INT64_MAX / 1000000, NULL, "for that", 0},
+    {"offsets.topic.num.partitions", CONFIG_INT, "50", 1, 10000, NULL, "of __consumer_offsets when it is made", 0},
+    {"offsets.topic.replication.factor", CONFIG_INT, "3", 1, 64, NULL, "of it; fewer brokers: as many as there are", 0},
+    {"offsets.topic.segment.bytes", CONFIG_INT, "104857600", MIB, INT32_MAX, NULL, "of it", 0},
     {"leat.shards", CONFIG_INT, "0", 0, 64, NULL, "threads; 0: one per core", 0},
     {"leat.topics", CONFIG_LIST, NULL, 0, 100000, NULL, "name:partitions, ... made at start", 0},
     {"leat.batch.max.bytes", CONFIG_BYTES, "0", 0, 256 * MIB, NULL,
@@ -80,11 +99,15 @@ const struct config_key broker_keys[] = {
     IGNORED("advertised.host.name"), IGNORED("background.threads"), IGNORED("broker.id"),
     IGNORED("controller.listener.names"), IGNORED("controller.quorum.voters"),
     IGNORED("controller.quorum.bootstrap.servers"), IGNORED("delete.topic.enable"),
-    IGNORED("group.initial.rebalance.delay.ms"), IGNORED("inter.broker.listener.name"),
+    IGNORED("inter.broker.listener.name"),
     IGNORED("listener.security.protocol.map"), IGNORED("log.cleaner.enable"),
+    IGNORED("group.consumer.assignors"), IGNORED("group.coordinator.append.linger.ms"),
+    IGNORED("group.coordinator.new.enable"), IGNORED("group.coordinator.rebalance.protocols"),
+    IGNORED("group.coordinator.threads"), IGNORED("offsets.commit.timeout.ms"),
+    IGNORED("offsets.load.buffer.size"), IGNORED("offsets.topic.compression.codec"),
     IGNORED("log.retention.check.interval.ms"), IGNORED("num.io.threads"), IGNORED("num.network.threads"),
     IGNORED("num.recovery.threads.per.data.dir"), IGNORED("num.replica.fetchers"),
-    IGNORED("offsets.topic.num.partitions"), IGNORED("offsets.topic.replication.factor"), IGNORED("process.roles"),
+    IGNORED("process.roles"),
     IGNORED("queued.max.requests"), IGNORED("share.coordinator.state.topic.min.isr"),
     IGNORED("share.coordinator.state.topic.replication.factor"), IGNORED("socket.receive.buffer.bytes"),
     IGNORED("socket.send.buffer.bytes"), IGNORED("socket.listen.backlog.size"),
@@ -287,6 +310,57 @@ static enum status read_topic_values(const struct config *c, struct broker_confi
     return STATUS_OK;
 }
 
+static int32_t ms_of(const struct config *c, const char *key)
+{
+    return (int32_t)config_int(c, key);
+}
+
+static enum group_migration migration_of(const char *text)
+{
+    static const char *const names[] = {"disabled", "upgrade", "downgrade", "bidirectional"};
+    enum group_migration m = MIGRATION_DISABLED;
+    while (strcmp(names[m], text) != 0) m++;
+    return m;
+}
+
+static enum status read_groups(const struct config *c, struct broker_config *b, char error[512])
+{
+    b->groups = (struct group_settings){
+        .session_min_ms = ms_of(c, "group.min.session.timeout.ms"),
+        .session_max_ms = ms_of(c, "group.max.session.timeout.ms"),
+        .first_delay_ms = ms_of(c, "group.initial.rebalance.delay.ms"),
+        .size_max = (int32_t)config_int(c, "group.max.size"),
+        .consumer_session_ms = ms_of(c, "group.consumer.session.timeout.ms"),
+        .consumer_session_min_ms = ms_of(c, "group.consumer.min.session.timeout.ms"),
+        .consumer_session_max_ms = ms_of(c, "group.consumer.max.session.timeout.ms"),
+        .consumer_heartbeat_ms = ms_of(c, "group.consumer.heartbeat.interval.ms"),
+        .consumer_heartbeat_min_ms = ms_of(c, "group.consumer.min.heartbeat.interval.ms"),
+        .consumer_heartbeat_max_ms = ms_of(c, "group.consumer.max.heartbeat.interval.ms"),
+        .consumer_size_max = (int32_t)config_int(c, "group.consumer.max.size"),
+        .migration = migration_of(config_string(c, "group.consumer.migration.policy")),
+        .metadata_max_bytes = (int32_t)config_int(c, "offset.metadata.max.bytes"),
+        .retention_ms = config_int(c, "offsets.retention.minutes") * 60000,
+        .check_ms = config_int(c, "offsets.retention.check.interval.ms"),
+        .partitions = (int32_t)config_int(c, "offsets.topic.num.partitions"),
+        .replication_factor = (int16_t)config_int(c, "offsets.topic.replication.factor"),
+        .segment_bytes = (int32_t)config_int(c, "offsets.topic.segment.bytes"),
+    };
+    const struct group_settings *g = &b->groups;
+    const char *wrong = NULL;
+    if (g->session_min_ms > g->session_max_ms)
+        wrong = "group.min.session.timeout.ms is above group.max.session.timeout.ms";
+    if (g->consumer_session_ms < g->consumer_session_min_ms || g->consumer_session_ms > g->consumer_session_max_ms)
+        wrong = "group.consumer.session.timeout.ms is not between its min and max";
+    if (g->consumer_heartbeat_ms < g->consumer_heartbeat_min_ms ||
+        g->consumer_heartbeat_ms > g->consumer_heartbeat_max_ms)
+        wrong = "group.consumer.heartbeat.interval.ms is not between its min and max";
+    if (g->consumer_heartbeat_ms >= g->consumer_session_ms)
+        wrong = "group.consumer.heartbeat.interval.ms must be below group.consumer.session.timeout.ms";
+    if (wrong == NULL) return STATUS_OK;
+    snprintf(error, 512, "%s", wrong);
+    return STATUS_INVALID;
+}
+
 static void read_numbers(const struct config *c, struct broker_config *b)
 {
     b->node_id = (int32_t)config_int(c, "node.id");
@@ -318,6 +392,7 @@ enum status broker_config_read(const struct config *c, const char *host_name, st
     if (s == STATUS_OK) s = read_http(c, b, ret_error);
     if (s == STATUS_OK) s = read_log_dir(c, b, ret_error);
     if (s == STATUS_OK) s = read_topic_values(c, b, ret_error);
+    if (s == STATUS_OK) s = read_groups(c, b, ret_error);
     if (s == STATUS_OK) s = wanted_topics_check(c, ret_error);
     return s;
 }

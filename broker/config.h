@@ -3,6 +3,7 @@
  * constant afterwards, read by all shards. */
 #pragma once
 #include "base/config.h"
+#include "broker/group/settings.h"
 #include "broker/topic_config.h"
 
 #define LISTENERS_MAX 1
@@ -26,6 +27,7 @@ struct broker_config {
     int64_t roll_ms, stall_ms, idle_ms;
     int32_t default_partitions;
     int16_t default_replication_factor;
+    struct group_settings groups;
     bool metrics_topics; /* metrics per topic and partition */
     bool auto_create_topics;
     /* What the file says about topic settings; texts borrowed from the configuration and from the two buffers. */

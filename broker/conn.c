@@ -141,6 +141,15 @@ void conn_end(struct conn *c)
     env_submit(c->shard->env, &c->close);
 }
 
+struct str conn_host(struct conn *c)
+{
+    if (c->host[0] == '\0') {
+        c->host[0] = '/';
+        env_peer(c->shard->env, c->sock, c->host + 1);
+    }
+    return (struct str){c->host, (int32_t)strlen(c->host)};
+}
+
 void conn_drain(struct conn *c)
 {
     c->eof = true;

@@ -17,6 +17,7 @@ struct conn {
     struct shard *shard;
     uint64_t id; /* counts up per shard; for the log */
     int32_t sock;
+    char host[ENV_HOST_SIZE + 1]; /* "/address" of the peer, as Apache Kafka shows it; "": not asked for yet */
     struct io_op recv, send, shutdown, close;
     struct timer idle;
     struct mono_ns active; /* when bytes last came or went */
@@ -44,6 +45,8 @@ void conn_open(struct shard *s, int32_t sock); /* takes the socket */
 void conn_close(struct conn *c);
 /* A fault of the peer: one log line, then conn_close. */
 void conn_fault(struct conn *c, const char *why, int16_t api_key, int16_t version);
+/* The peer's address as members of groups are shown with it: "/127.0.0.1". */
+struct str conn_host(struct conn *c);
 /* Stop: what is in flight is answered, then closed. */
 void conn_drain(struct conn *c);
 /* Memory may be there again. */

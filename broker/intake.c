@@ -13,6 +13,7 @@
 #include "broker/intake.h"
 #include "base/bytes.h"
 #include "broker/burials.h"
+#include "broker/group/host.h"
 #include "broker/shard.h"
 
 #define AGAIN_NS (5 * NS_PER_MS)
@@ -224,6 +225,7 @@ static void take_pointers(struct shard *s, const struct publication *p)
         const struct image_change *c = &p->changes[k];
         if (c->old != NULL) settings_forget(&s->settings, c->old->configs);
         CHECK_OK(topic_index_change(s->topics, c->old, c->new));
+        group_hosts_topic(s, c->old, c->new);
     }
     if (p->brokers != NULL) s->brokers = p->brokers;
     if (p->features != NULL) s->features = p->features;

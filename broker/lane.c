@@ -8,6 +8,7 @@
  * Failure modes: everything else is the store's answer, handed back as it is. */
 #include "broker/lane.h"
 #include "broker/api/produce_part.h"
+#include "broker/group/host.h"
 #include "broker/shard.h"
 
 #define RETRY_NS (2 * NS_PER_MS)
@@ -24,6 +25,7 @@ enum status lane_open(struct shard *s, struct partition *p)
     list_init(&l->waiting);
     partition_set_user(p, &l->user);
     list_push_back(&s->lanes, &l->in_shard);
+    if (strcmp(partition_topic(p), GROUP_TOPIC) == 0) group_host_open(s, l);
     return STATUS_OK;
 }
 
@@ -51,6 +53,7 @@ static void free_last(struct lane *l)
 void lane_close(struct lane *l)
 {
     CHECK(!l->closed);
+    group_host_close(l->shard, l);
     env_timer_stop(l->shard->env, &l->retry);
     list_remove(&l->in_shard);
     l->closed = true;

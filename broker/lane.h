@@ -12,6 +12,7 @@
 #include "storage/store.h"
 
 struct burial_note;
+struct group_host;
 struct produce_part;
 struct shard;
 
@@ -26,6 +27,7 @@ struct lane {
     struct burial_note *note;             /* of a closed one whose topic is gone (burials.h); NULL: none */
     struct partition *partition;
     struct shard *shard;
+    struct group_host *host;   /* of a partition of __consumer_offsets (group/host.h) */
     struct list waiting;       /* parts behind one that was refused BUSY, itself at the front */
     struct produce_part *busy; /* refused BUSY, its op not yet complete */
     struct timer retry;

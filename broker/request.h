@@ -23,6 +23,7 @@ struct admin;
 struct epoch_ends;
 struct delete_records;
 struct describe_log_dirs;
+struct group_api;
 
 enum request_state { REQUEST_QUEUED, REQUEST_RUNNING, REQUEST_ANSWERED, REQUEST_RELEASING };
 
@@ -50,6 +51,7 @@ struct request {
     struct epoch_ends *epoch_ends;
     struct delete_records *delete_records;
     struct describe_log_dirs *describe_log_dirs;
+    struct group_api *group_api;
     /* the response */
     uint8_t *own;
     size_t own_size;

@@ -14,6 +14,7 @@
  * ends with a failure. A second signal changes nothing; kill -9 is always safe. */
 #include "broker/shard.h"
 #include "broker/conn.h"
+#include "broker/coordinator/coordinator.h"
 #include "broker/http.h"
 #include <signal.h>
 #include <stdio.h>
@@ -265,6 +266,7 @@ static void turn(struct turn_hook *h)
     struct shard *s = container_of(h, struct shard, hook);
     for (struct list_node *n; (n = list_pop_front(&s->sending)) != NULL;)
         conn_send(container_of(n, struct conn, in_sending));
+    coordinators_flush(s);
 }
 
 static void starved_fire(struct timer *t)
@@ -305,6 +307,8 @@ void shard_start(struct env *e, void *broker)
     log_init(&s->log, s->broker->sink, NULL, LOG_INFO, e->shard);
     CHECK(shard_metrics_init(s));
     list_init(&s->lanes);
+    list_init(&s->group_hosts);
+    list_init(&s->dirty_coordinators);
     list_init(&s->conns);
     list_init(&s->sending);
     list_init(&s->starved);

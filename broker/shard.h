@@ -69,7 +69,9 @@ struct shard {
     struct settings settings;
     struct intake *intake;
     struct intake_answer answer;
-    struct list lanes; /* open ones */
+    struct list lanes;              /* open ones */
+    struct list group_hosts;        /* group/host.h */
+    struct list dirty_coordinators; /* coordinators_flush looks at them */
     struct listener listener;
     struct http *http;   /* shard 0's; NULL: none (http.h) */
     struct list conns;   /* every connection */
