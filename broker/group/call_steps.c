@@ -74,16 +74,20 @@ static void member_call(struct groups *gs, struct group_call *c, struct member_s
 static void heartbeat(struct groups *gs, struct group_call *c)
 {
     const struct consumer_group_heartbeat_request *q = c->request;
+    if (!consumer_check_request(gs, c)) return;
     struct group *g = groups_find(gs, c->group_id);
+    bool made = g == NULL;
     if (g == NULL && q->member_epoch != 0) {
         call_fail(gs, c, KAFKA_GROUP_ID_NOT_FOUND);
         return;
     }
     if (g == NULL) g = groups_make(gs, c->group_id);
-    if (g == NULL)
+    if (g == NULL) {
         call_fail(gs, c, KAFKA_COORDINATOR_NOT_AVAILABLE);
-    else
-        consumer_heartbeat(gs, g, c);
+        return;
+    }
+    consumer_heartbeat(gs, g, c);
+    if (made && g->type == GROUP_CLASSIC) groups_drop(gs, g); /* refused: nothing has come of it */
 }
 
 /* ---- groups as a whole ---- */

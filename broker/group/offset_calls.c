@@ -30,30 +30,38 @@ static const struct image_topic *topic_of(const struct groups *gs, bool by_id, s
 
 /* ---- commit ---- */
 
-/* The group, made where anybody may commit; NULL: ret_error, or the machine has failed. */
-static struct group *commit_group(struct groups *gs, const struct group_call *c, int16_t *ret_error)
+/* The group, made where anybody may commit; NULL: ret_error, or the machine has failed. *ret_older: not NULL, and each
+ * partition must pass consumer_commit_partition_check. */
+static struct group *commit_group(struct groups *gs, const struct group_call *c,
+                                  const struct consumer_member **ret_older, int16_t *ret_error)
 {
     const struct offset_commit_request *q = c->request;
     int32_t epoch = q->generation_id_or_member_epoch;
     struct group *g = groups_find(gs, c->group_id);
     *ret_error = KAFKA_NONE;
+    *ret_older = NULL;
     if (g == NULL && epoch >= 0) {
         *ret_error = c->version >= EPOCH_FROM ? KAFKA_GROUP_ID_NOT_FOUND : KAFKA_ILLEGAL_GENERATION;
         return NULL;
     }
     if (g == NULL) g = groups_make(gs, c->group_id);
     if (g == NULL) return NULL;
-    *ret_error = g->type == GROUP_CLASSIC
-                     ? classic_commit_check(gs, g, q->member_id, q->group_instance_id, epoch)
-                     : consumer_commit_check(gs, g, q->member_id, q->group_instance_id, epoch, c->version);
+    *ret_error = g->type == GROUP_CLASSIC ? classic_commit_check(gs, g, q->member_id, q->group_instance_id, epoch)
+                                          : consumer_commit_check(gs, g, q->member_id, epoch, c->version, ret_older);
     return *ret_error == KAFKA_NONE ? g : NULL;
 }
 
-static int16_t commit_one(struct groups *gs, struct group *g, const struct group_call *c, const struct image_topic *t,
+static int16_t commit_one(struct groups *gs, struct group *g, const struct consumer_member *older,
+                          const struct group_call *c, const struct image_topic *t,
                           const struct offset_commit_request_partition *p)
 {
     const struct offset_commit_request *q = c->request;
     struct offset_commit_value v;
+    if (older != NULL) {
+        int16_t error =
+            consumer_commit_partition_check(older, q->generation_id_or_member_epoch, t->id, p->partition_index);
+        if (error != KAFKA_NONE) return error;
+    }
     if (p->committed_metadata.len > gs->settings->metadata_max_bytes) return KAFKA_OFFSET_METADATA_TOO_LARGE;
     struct offset_commit_key k = {.group = g->id, .topic = t->name, .partition = p->partition_index};
     offset_commit_value_init(&v);
@@ -67,8 +75,9 @@ static int16_t commit_one(struct groups *gs, struct group *g, const struct group
     return KAFKA_NONE;
 }
 
-static bool commit_topic(struct groups *gs, struct group *g, int16_t error, struct group_call *c,
-                         const struct offset_commit_request_topic *q, struct offset_commit_response_topic *a)
+static bool commit_topic(struct groups *gs, struct group *g, const struct consumer_member *older, int16_t error,
+                         struct group_call *c, const struct offset_commit_request_topic *q,
+                         struct offset_commit_response_topic *a)
 {
     int16_t topic_error;
     const struct image_topic *t = topic_of(gs, c->version >= BY_ID_FROM, q->name, q->topic_id, &topic_error);
@@ -81,7 +90,7 @@ static bool commit_topic(struct groups *gs, struct group *g, int16_t error, stru
     for (int32_t i = 0; i < q->partitions_count; i++) {
         a->partitions[i].partition_index = q->partitions[i].partition_index;
         a->partitions[i].error_code = error != KAFKA_NONE ? error : topic_error;
-        if (g != NULL && t != NULL) a->partitions[i].error_code = commit_one(gs, g, c, t, &q->partitions[i]);
+        if (g != NULL && t != NULL) a->partitions[i].error_code = commit_one(gs, g, older, c, t, &q->partitions[i]);
     }
     return true;
 }
@@ -91,12 +100,13 @@ void offsets_commit(struct groups *gs, struct group_call *c)
     const struct offset_commit_request *q = c->request;
     struct offset_commit_response *a = c->response;
     int16_t error;
-    struct group *g = commit_group(gs, c, &error);
+    const struct consumer_member *older;
+    struct group *g = commit_group(gs, c, &older, &error);
     a->topics_count = q->topics_count;
     a->topics = call_zalloc(c, (size_t)q->topics_count * sizeof *a->topics);
     bool room = a->topics != NULL;
     for (int32_t i = 0; room && i < q->topics_count; i++)
-        room = commit_topic(gs, g, error, c, &q->topics[i], &a->topics[i]);
+        room = commit_topic(gs, g, older, error, c, &q->topics[i], &a->topics[i]);
     if (room)
         call_answer(gs, c);
     else

@@ -13,8 +13,10 @@ struct group_settings {
     /* consumer (KIP-848) */
     int32_t consumer_session_ms, consumer_session_min_ms, consumer_session_max_ms;       /* 45000, 45000, 60000 */
     int32_t consumer_heartbeat_ms, consumer_heartbeat_min_ms, consumer_heartbeat_max_ms; /* 5000, 5000, 15000 */
-    int32_t consumer_size_max;      /* group.consumer.max.size 2147483647 */
-    enum group_migration migration; /* group.consumer.migration.policy bidirectional */
+    int32_t consumer_assignment_ms;    /* group.consumer.assignment.interval.ms 1000: least time between assignments */
+    int32_t consumer_regex_refresh_ms; /* group.consumer.regex.refresh.interval.ms 600000 */
+    int32_t consumer_size_max;         /* group.consumer.max.size 2147483647 */
+    enum group_migration migration;    /* group.consumer.migration.policy bidirectional */
     /* offsets */
     int32_t metadata_max_bytes; /* offset.metadata.max.bytes 4096 */
     int64_t retention_ms;       /* offsets.retention.minutes 10080 */
