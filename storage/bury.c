@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/* After a replay: the directory of each partition whose deletion was replayed goes to the trash, if it still is there
- * (rule A6: partition.metadata is read first; a topic that was created again under the same name keeps its own).
+/* After a replay: the directory of each partition whose deletion was replayed goes to the trash or the quarantine, if
+ * it still is there (rule A6: partition.metadata is read first; a topic that was created again under the same name, and
+ * a partition that was revived, keep their own).
  *
  *   read    partition.metadata of the next grave's directory
  *   check   equal to the deleted one's: rename; else leave it alone
  *   named   renamed
- *   sync    both parents, once, when all are done
+ *   sync    the parents, once, when all are done
  *
  * Failure modes: any error but "not there" ends the start: nothing is served on a disk that cannot rename. */
 #include "storage/bury.h"
@@ -24,25 +25,27 @@ struct burial {
     struct store *store;
     struct partition *p;
     struct smallfile small;
-    struct io_op op, op2;
-    struct path dir, path;
+    struct io_op op, op2, op3;
+    struct path dir, path, path2;
     uint8_t *page;
     enum status status;
 };
 
-void trash_path(struct store *s, const char *name, struct topic_id id, uint64_t creation, struct path *ret_path)
+void folder_path(const struct store *s, enum store_folder folder, struct path *ret_path)
 {
-    path_set(ret_path, "%s/trash/%.180s.%02x%02x%02x%02x.%llu.%lld", s->dir.s, name, id.b[0], id.b[1], id.b[2], id.b[3],
-             (unsigned long long)creation, (long long)s->env->now_wall.v);
+    path_set(ret_path, "%s/%s", s->dir.s, folder == STORE_TRASH ? "trash" : "quarantine");
 }
 
-int64_t trash_time(const char *name)
+void kept_path(const struct store *s, enum store_folder folder, const char *dir_name, const struct kept *k,
+               struct path *ret_path)
 {
-    const char *dot = strrchr(name, '.');
-    char *end;
-    if (dot == NULL || dot[1] < '0' || dot[1] > '9') return -1;
-    long long ms = strtoll(dot + 1, &end, 10);
-    return *end == '\0' ? ms : -1;
+    struct path in;
+    char name[NAME_BYTES_MAX];
+    struct kept now = *k;
+    now.since_ms = MAX(s->env->now_wall.v, 0);
+    folder_path(s, folder, &in);
+    kept_name(name, dir_name, &now);
+    path_set(ret_path, "%s/%s", in.s, name);
 }
 
 static struct burial *burial_of(struct task *t)
@@ -83,7 +86,8 @@ static int bury_check(struct task *t)
     char name[NAME_BYTES_MAX];
     bool ours = status == STATUS_OK && partition_metadata_ours(p, b->page);
     partition_dir_name(name, p->topic, p->id, p->number);
-    trash_path(b->store, name, p->id, p->creation, &b->path);
+    struct kept k = {.id = p->id, .number = p->number, .creation = p->creation};
+    kept_path(b->store, p->grave, name, &k, &b->path);
     files_forget_partition(b->store->files, p->id, p->number);
     partition_free(p);
     if (!ours) return BURY_READ;
@@ -100,16 +104,20 @@ static int bury_named(struct task *t)
 static int bury_sync(struct task *t)
 {
     struct burial *b = burial_of(t);
-    path_set(&b->path, "%s/trash", b->store->dir.s);
+    folder_path(b->store, STORE_TRASH, &b->path);
+    folder_path(b->store, STORE_QUARANTINE, &b->path2);
     b->op2 = (struct io_op){.kind = IO_SYNC_DIR, .task = t, .path = b->path.s};
+    b->op3 = (struct io_op){.kind = IO_SYNC_DIR, .task = t, .path = b->path2.s};
     env_submit(b->store->env, &b->op2);
+    env_submit(b->store->env, &b->op3);
     return submit(b, (struct io_op){.kind = IO_SYNC_DIR, .path = b->store->dir.s}, BURY_END);
 }
 
 static int bury_end(struct task *t)
 {
     struct burial *b = burial_of(t);
-    if (b->status == STATUS_OK) b->status = b->op.status != STATUS_OK ? b->op.status : b->op2.status;
+    const struct io_op *const syncs[] = {&b->op, &b->op2, &b->op3};
+    for (size_t i = 0; i < COUNT_OF(syncs) && b->status == STATUS_OK; i++) b->status = syncs[i]->status;
     if (--b->parent->pending_ops == 0 && b->parent->waiting) task_wake(b->parent);
     return STAGE_DONE;
 }

@@ -7,7 +7,7 @@
  *   sync      the file system: all of that is durable
  *   alone     no checkpoint runs from here to the end, no read, no unlink
  *   put       the delete entry; durable: the partition is gone
- *   rename    the directory into the trash, by name, topic id, creation sequence and time
+ *   rename    the directory into the trash or the quarantine, by name, topic id, creation sequence and time
  *   names     both parents are synced; only now a checkpoint may pass the entry, and the caller is told
  *
  * Failure modes: no space or memory: tried again until there is; a clean stop that comes before `put` ends the deletion
@@ -21,9 +21,19 @@
 #include "storage/partition_map.h"
 #include "storage/unlinker.h"
 
-#define SOON_NS     NS_PER_MS
-#define AGAIN_NS    (200 * NS_PER_MS)
-#define STATE_MAGIC 0x454154535441454cull /* "LEATSTAE" */
+#define SOON_NS          NS_PER_MS
+#define AGAIN_NS         (200 * NS_PER_MS)
+#define STATE_MAGIC      0x454154535441454cull /* "LEATSTAE" */
+#define STATE_HEAD_BYTES 16u
+
+enum status partition_state_decode(const uint8_t *bytes, size_t len, struct record *ret_record)
+{
+    size_t pos = 0;
+    if (len < STATE_HEAD_BYTES || load_le64(bytes) != STATE_MAGIC) return STATUS_DAMAGED;
+    if (load_le32(bytes + 8) != TABLE_VERSION) return STATUS_FORMAT;
+    enum status status = table_record_decode(bytes + STATE_HEAD_BYTES, len - STATE_HEAD_BYTES, &pos, ret_record);
+    return status == STATUS_FORMAT ? STATUS_DAMAGED : status;
+}
 
 enum delete_stage {
     DELETE_MOVE,
@@ -123,9 +133,9 @@ static int delete_tail(struct task *t)
     struct mem *m = d->store->env->mem;
     out_free(&d->state);
     out_init(&d->state, m);
-    uint8_t *head = out_take(&d->state, 16);
+    uint8_t *head = out_take(&d->state, STATE_HEAD_BYTES);
     if (head != NULL) {
-        memset(head, 0, 16);
+        memset(head, 0, STATE_HEAD_BYTES);
         store_le64(head, STATE_MAGIC);
         store_le32(head + 8, TABLE_VERSION);
     }
@@ -203,12 +213,14 @@ static int delete_alone(struct task *t)
                       .partition = p->number,
                       .epoch = p->epoch,
                       .offset = p->log_end,
-                      .aux = p->creation};
+                      .aux = p->creation,
+                      .payload_bytes = DELETE_PAYLOAD_BYTES};
     if (partition_put(p, &e, p->log_end, p->end_pos, &place) != STATUS_OK) {
         s->burials--; /* a checkpoint may have to make room first */
         d->alone = false;
         return wait_for(d, AGAIN_NS, DELETE_SYNC);
     }
+    place.buf->data[place.pos] = (uint8_t)d->op->to;
     d->durable.durable = durable;
     journal_wait(s->journal, &d->durable);
     return STAGE_WAIT(DELETE_DURABLE);
@@ -222,7 +234,8 @@ static int delete_durable(struct task *t)
     if (d->durable_status != STATUS_OK) return finish(d, d->durable_status);
     files_forget_partition(s->files, d->p->id, d->p->number);
     partition_dir_name(name, d->p->topic, d->p->id, d->p->number);
-    trash_path(s, name, d->p->id, d->p->creation, &d->path);
+    struct kept k = {.id = d->p->id, .number = d->p->number, .creation = d->p->creation};
+    kept_path(s, d->op->to, name, &k, &d->path);
     return submit(d, (struct io_op){.kind = IO_RENAME, .path = d->dir.s, .path2 = d->path.s}, DELETE_NAMES);
 }
 
@@ -230,8 +243,8 @@ static int delete_names(struct task *t)
 {
     struct deletion *d = deletion_of(t);
     struct store *s = d->store;
-    if (d->io.status != STATUS_OK) return failed(d, d->io.status, "rename into the trash");
-    path_set(&d->path, "%s/trash", s->dir.s);
+    if (d->io.status != STATUS_OK) return failed(d, d->io.status, "rename");
+    folder_path(s, d->op->to, &d->path);
     d->io2 = (struct io_op){.kind = IO_SYNC_DIR, .task = t, .path = d->path.s};
     env_submit(s->env, &d->io2);
     return submit(d, (struct io_op){.kind = IO_SYNC_DIR, .path = s->dir.s}, DELETE_NAMED);

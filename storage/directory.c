@@ -22,7 +22,7 @@
 #define METADATA_VERSION 1u
 #define NAMES_BYTES      (64u << 10)
 
-static void metadata_encode(const struct partition *p, uint8_t page[BLOCK_BYTES])
+void partition_metadata_encode(const struct partition *p, uint8_t page[BLOCK_BYTES])
 {
     size_t name_bytes = strlen(p->topic);
     memset(page, 0, BLOCK_BYTES);
@@ -40,8 +40,23 @@ static void metadata_encode(const struct partition *p, uint8_t page[BLOCK_BYTES]
 bool partition_metadata_ours(const struct partition *p, const uint8_t page[BLOCK_BYTES])
 {
     uint8_t want[BLOCK_BYTES];
-    metadata_encode(p, want);
+    partition_metadata_encode(p, want);
     return memcmp(want, page, BLOCK_BYTES) == 0;
+}
+
+bool partition_metadata_read(const uint8_t page[BLOCK_BYTES], const char *topic, struct topic_id id, int32_t number,
+                             uint64_t *ret_creation)
+{
+    uint8_t copy[BLOCK_BYTES];
+    size_t name_bytes = strlen(topic);
+    memcpy(copy, page, BLOCK_BYTES);
+    store_le32(copy + 12, 0);
+    if (load_le32(page + 12) != crc32c(0, copy, BLOCK_BYTES)) return false;
+    if (load_le64(page) != METADATA_MAGIC || load_le32(page + 8) != METADATA_VERSION) return false;
+    if (memcmp(page + 16, id.b, sizeof id.b) != 0 || load_le32(page + 40) != (uint32_t)number) return false;
+    if (load_le16(page + 44) != name_bytes || memcmp(page + 46, topic, name_bytes) != 0) return false;
+    *ret_creation = load_le64(page + 32);
+    return true;
 }
 
 /* In recovery: what is found may be a later topic's, with our own deletion still to be replayed (rule A6). */
@@ -123,7 +138,7 @@ int move_dir_write(struct task *t)
         if (!move_again(m, status)) return move_failed(m, status, "mkdir");
         return STAGE_WAIT(MOVE_DIR_MAKE);
     }
-    metadata_encode(m->p, m->page);
+    partition_metadata_encode(m->p, m->page);
     path_set(&m->path, "%s/partition.metadata", m->dir.s);
     smallfile_write(m->p->store->env, &m->small, t, m->path.s, m->page, false);
     return STAGE_WAIT(MOVE_DIR_MADE);
@@ -162,12 +177,14 @@ int move_dir_list(struct task *t)
     return submit(m, IO_LIST, MOVE_DIR_FOREIGN);
 }
 
-/* A segment's two files, by the segments that table and replay know. */
+/* A segment's two files, by the segments that table and replay know; what a deletion or a revival that was cut off has
+ * left is theirs to write again. */
 static bool name_known(struct partition *p, const char *name)
 {
     char *end;
     size_t n = strlen(name);
-    if (strcmp(name, "partition.metadata") == 0) return true;
+    if (strcmp(name, "partition.metadata") == 0 || strcmp(name, "partition.metadata.new") == 0) return true;
+    if (strcmp(name, "partition.state") == 0) return true;
     if (n < 24) return false;
     long long base = strtoll(name, &end, 10);
     if (end != name + 20 || (strcmp(end, ".log") != 0 && strcmp(end, ".lidx") != 0)) return false;

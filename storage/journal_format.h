@@ -51,7 +51,7 @@ struct group_header {
 enum entry_kind {
     ENTRY_PAD = 0,
     ENTRY_CREATE = 1,    /* aux: creation sequence; payload: u64 home number, topic name */
-    ENTRY_DELETE = 2,    /* aux: creation sequence */
+    ENTRY_DELETE = 2,    /* aux: creation sequence; payload: u8 enum store_folder, absent: trash */
     ENTRY_APPEND = 3,    /* offset: base offset; payload: one record batch as it goes to the segment */
     ENTRY_TRUNCATE = 4,  /* offset: new end; payload: struct of truncate_payload, then bytes */
     ENTRY_LOG_START = 5, /* offset: new log start */
@@ -61,6 +61,8 @@ enum entry_kind {
     ENTRY_EXPIRE = 9,    /* producers older than aux (ms) are forgotten; offset: the high watermark then */
     ENTRY_KIND_COUNT
 };
+
+#define DELETE_PAYLOAD_BYTES 1u
 
 struct entry {
     uint8_t kind, log;

@@ -80,17 +80,18 @@ struct partition {
     struct part_cursor cursor;
     struct epoch_map epochs;
     struct producer_state producers;
-    struct index index;  /* of the segment that contains moved_pos, fed up to there */
-    uint64_t allocated;  /* space known to be reserved in the file of the index builder's segment */
-    bool untrimmed;      /* the active segment's file may be longer than its bytes */
-    struct move *move;   /* in flight */
-    struct list waiters; /* partition_waiter */
-    uint32_t readers;    /* reads in flight */
-    bool dir_ready;      /* directory checked in this run (rule A6) */
-    bool held;           /* its directory is not ours: it waits until deletions are replayed everywhere */
-    bool recorded;       /* the table has a record of it: the next one may be of changes */
-    bool truncating;     /* appends wait: refused as BUSY */
-    bool deleting;
+    struct index index;      /* of the segment that contains moved_pos, fed up to there */
+    uint64_t allocated;      /* space known to be reserved in the file of the index builder's segment */
+    bool untrimmed;          /* the active segment's file may be longer than its bytes */
+    struct move *move;       /* in flight */
+    struct list waiters;     /* partition_waiter */
+    uint32_t readers;        /* reads in flight */
+    bool dir_ready;          /* directory checked in this run (rule A6) */
+    bool held;               /* its directory is not ours: it waits until deletions are replayed everywhere */
+    bool recorded;           /* the table has a record of it: the next one may be of changes */
+    bool truncating;         /* appends wait: refused as BUSY */
+    bool deleting;           /* or not revived yet: refuses everything */
+    enum store_folder grave; /* of a replayed deletion: where the directory goes */
     struct list truncations; /* waiting for the move in flight, or for: */
     uint32_t repairs;        /* of index pages under way (index_repair.c) */
     struct partition_settings settings;
@@ -142,5 +143,9 @@ enum status partition_put(struct partition *p, const struct entry *e, int64_t en
                           struct place *ret_place) MUST_CHECK;
 void partition_log_start_passed(struct partition *p);
 void partition_repair_ended(struct partition *p); /* a truncation may wait for it */
-/* The page of a partition.metadata: is it this partition's? (directory.c) */
+/* The page of a partition.metadata (directory.c): is it this partition's? */
 bool partition_metadata_ours(const struct partition *p, const uint8_t page[BLOCK_BYTES]);
+void partition_metadata_encode(const struct partition *p, uint8_t page[BLOCK_BYTES]);
+/* Is it of that topic, id and number, whenever it was made? */
+bool partition_metadata_read(const uint8_t page[BLOCK_BYTES], const char *topic, struct topic_id id, int32_t number,
+                             uint64_t *ret_creation);

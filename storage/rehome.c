@@ -379,18 +379,13 @@ static enum status take_in(struct store *s, const struct claim *c)
     if (status != STATUS_OK) return status;
     struct partition *p = partition_new(s, record.topic, record.id, record.number);
     if (p == NULL) return STATUS_NO_MEMORY;
-    status = table_record_load(&record, p, &p->resume);
-    if (status == STATUS_OK && p->resume.end_pos != p->end_pos) status = STATUS_DAMAGED;
+    status = table_record_take(&record, p);
     if (status == STATUS_OK) status = partition_map_add(s->map, p);
     if (status != STATUS_OK) {
         partition_free(p);
         return status;
     }
-    p->resume = (struct resume){0};
     p->home = c->home + 1;
-    p->durable_pos = p->end_pos;
-    p->durable_end = p->log_end;
-    p->log_start_durable = p->log_start;
     s->creations = MAX(s->creations, p->creation);
     partition_touch(p);
     partition_check(p);
@@ -489,7 +484,7 @@ static int rh_dropped(struct task *t)
     char name[32];
     snprintf(name, sizeof name, "journal-%03u", s->number);
     path_set(&h->path, "%s/%s", s->dir.s, name);
-    trash_path(s, name, (struct topic_id){{0}}, s->number, &h->path2);
+    kept_path(s, STORE_TRASH, name, &(struct kept){.number = (int32_t)s->number}, &h->path2);
     h->close = (struct store_close){.done = stray_closed};
     store_close(s, &h->close);
     return STAGE_WAIT(RH_CLOSED);

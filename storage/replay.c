@@ -166,7 +166,9 @@ static enum status replay_state(struct replay *r, struct partition *p, const str
         producer_state_remove_expired(&p->producers, (int64_t)e->aux);
         return STATUS_OK;
     case ENTRY_ACCEPT: p->damaged_from = p->damaged_to = NO_OFFSET; return STATUS_OK;
-    case ENTRY_DELETE: return partition_deleted(p);
+    case ENTRY_DELETE:
+        p->grave = e->payload_bytes > 0 && e->payload[0] == STORE_QUARANTINE ? STORE_QUARANTINE : STORE_TRASH;
+        return partition_deleted(p);
     case ENTRY_PAD:
     case ENTRY_CREATE:
     case ENTRY_APPEND:

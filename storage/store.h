@@ -104,14 +104,57 @@ struct partition_create {
 };
 void partition_create(struct store *s, const char *topic, struct topic_id id, int32_t number,
                       struct partition_create *op);
-/* Moves all, renames the directory into the trash. Refuses appends, changes and reads from the call on. OK: durable, p
+/* What is not a partition of the store any more lies in one of two folders of the log directory, complete: its files
+ * cut to their length, the rest of its state beside them. */
+enum store_folder {
+    STORE_TRASH,      /* deleted; goes for good after undelete_ms, or when space is short (rule A10) */
+    STORE_QUARANTINE, /* what nobody mentions; never goes by itself */
+};
+struct kept { /* what the name of a directory there says */
+    struct topic_id id;
+    int32_t number;
+    uint64_t creation; /* of the partition in its journal */
+    int64_t since_ms;  /* wall clock */
+};
+
+/* Moves all, renames the directory into a folder. Refuses appends, changes and reads from the call on. OK: durable, p
  * is gone. FENCED; NOT_LEADER: being deleted already, or the store is closing: p stays. */
 struct partition_delete {
     void (*done)(struct partition_delete *op);
     enum status status;
+    enum store_folder to;
     uint64_t impl[400];
 };
 void partition_delete(struct partition *p, struct partition_delete *op);
+
+/* Takes a deleted partition back out of the trash, the newest of that id and number: records, offsets, leader epochs,
+ * producers as they were. Its shard's store. OK: durable. NOT_FOUND: none is there; EXISTS; DAMAGED, FORMAT: its state
+ * cannot be read (it stays where a later try finds it); NO_MEMORY, IO_ERROR, FENCED; NOT_LEADER: the store is closing.
+ * A revival that a crash cuts off is begun again by the same call; it may then be found in its own place already. */
+struct partition_revive {
+    void (*done)(struct partition_revive *op);
+    enum status status;
+    struct partition *partition; /* on STATUS_OK */
+    struct commit_waiter waiter;
+};
+void partition_revive(struct store *s, const char *topic, struct topic_id id, int32_t number,
+                      struct partition_revive *op);
+
+/* What lies in a folder. Shard 0's store; of the trash: when nothing is being emptied out of it. */
+struct store_list {
+    void (*done)(struct store_list *op);
+    enum status status; /* OK; NO_MEMORY, IO_ERROR, ... */
+    char *names;        /* NUL-terminated one after another, sorted; until store_list_free */
+    uint32_t names_bytes, names_len;
+    uint64_t impl[160];
+};
+void store_list(struct store *s, enum store_folder folder, struct store_list *op);
+/* The entries in turn; pos starts at 0. id zero: not the directory of a partition. False: no more. */
+bool store_list_next(const struct store_list *op, uint32_t *pos, const char **ret_name, struct kept *ret_kept);
+void store_list_free(struct store *s, struct store_list *op);
+/* Shard 0's store: nothing more is emptied out of the trash until as many releases: revivals are under way. */
+void store_trash_hold(struct store *s);
+void store_trash_release(struct store *s);
 
 /* Topic settings, as far as a partition log knows them; Kafka's names. Not stored: the layer above gives them after
  * each open or creation, and again whenever they change. Until the first time segments roll and batches are bounded as

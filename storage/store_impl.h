@@ -39,7 +39,7 @@ struct store {
     struct list dirty_dirs;
     struct list rounds;  /* every partition: upkeep.c looks at them in turn */
     struct list graves;  /* replayed deletions: their directories go to the trash (bury.c) */
-    uint32_t deletions;  /* flows under way */
+    uint32_t deletions;  /* deletions, revivals, listings under way */
     uint32_t burials;    /* those between entry and synced rename: no checkpoint may begin (rule A6) */
     struct list refused; /* commit_waiters to tell FENCED.. in the next turn; status in the op */
     uint64_t evicted;    /* cache: groups up to here left it */

@@ -309,6 +309,18 @@ static bool positions_sane(const struct partition *p, uint64_t carry_end, uint64
            p->high_watermark <= p->log_end && partition_active(p)->start <= end;
 }
 
+enum status table_record_take(const struct record *rec, struct partition *p)
+{
+    enum status status = table_record_load(rec, p, &p->resume);
+    if (status == STATUS_OK && p->resume.end_pos != p->end_pos) status = STATUS_DAMAGED;
+    if (status != STATUS_OK) return status;
+    p->resume = (struct resume){0};
+    p->durable_pos = p->end_pos;
+    p->durable_end = p->log_end;
+    p->log_start_durable = p->log_start;
+    return STATUS_OK;
+}
+
 enum status table_record_load(const struct record *rec, struct partition *p, struct resume *ret_resume)
 {
     const uint8_t *b = rec->body, *at = b + BODY_FIXED_BYTES + load_le16(b + 116);

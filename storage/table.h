@@ -82,3 +82,6 @@ void table_record_segment(const struct record_parts *p, uint32_t i, struct segme
  * the end of the carried bytes; ret_resume says where the replay of its bytes goes on. Where rec->changes is set
  * p->producers is the state of the record before. */
 enum status table_record_load(const struct record *r, struct partition *p, struct resume *ret_resume) MUST_CHECK;
+/* The same for a record that holds all there is, without a journal behind it: p is as durable as the record. DAMAGED
+ * where something is missing. */
+enum status table_record_take(const struct record *r, struct partition *p) MUST_CHECK;

@@ -6,8 +6,9 @@
  *   unlink  one after another
  *   rmdir   the directory itself
  *
- * Failure modes: none matters: what is left is found again. Below the space reserve one entry goes a second, whatever
- * its age (rule A10), so that the free space is asked for between two. */
+ * Failure modes: none matters: what is left is found again. While partitions are revived nothing begins. Below the
+ * space reserve one entry goes a second, whatever its age (rule A10), so that the free space is asked for between two.
+ */
 #include "storage/bury.h"
 
 #include "base/bytes.h"
@@ -28,6 +29,7 @@ struct trash {
     char *names;
     uint32_t names_bytes;
     int64_t names_len, at;
+    uint32_t holds;
     bool running;
 };
 
@@ -53,10 +55,22 @@ bool trash_idle(const struct trash *h)
     return !h->running;
 }
 
+void store_trash_hold(struct store *s)
+{
+    CHECK(s->env->shard == 0);
+    s->trash->holds++;
+}
+
+void store_trash_release(struct store *s)
+{
+    CHECK(s->env->shard == 0 && s->trash->holds > 0);
+    s->trash->holds--;
+}
+
 void trash_turn(struct trash *h)
 {
     struct store *s = h->store;
-    if (h->running || s->closing || s->env->shard != 0 || store_fenced(s)) return;
+    if (h->running || h->holds > 0 || s->closing || s->env->shard != 0 || store_fenced(s)) return;
     if (s->env->now.v - h->looked.v < (s->low_space ? HURRY_NS : LOOK_NS)) return;
     h->looked = s->env->now;
     h->names = mem_alloc(s->env->mem, MEM_LOG, h->names_bytes);
@@ -107,10 +121,10 @@ static int trash_pick(struct task *t)
         return TRASH_END;
     }
     for (int64_t i = 0; i < h->op.result; i += (int64_t)strlen(h->names + i) + 1) {
-        int64_t ms = trash_time(h->names + i);
-        if (ms < 0 || ms >= oldest_ms) continue;
+        struct kept k;
+        if (!kept_name_parse(h->names + i, &k) || k.since_ms >= oldest_ms) continue;
         oldest = h->names + i;
-        oldest_ms = ms;
+        oldest_ms = k.since_ms;
     }
     if (oldest == NULL) return TRASH_END;
     if (!s->low_space && s->env->now_wall.v - oldest_ms < s->config.undelete_ms) return TRASH_END;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Names and paths, and the words that shards share of one disk. */
+#include "base/bytes.h"
 #include "storage/disk.h"
+#include "storage/kept_name.h"
 #include "storage/path.h"
 #include "tests/unit/check_main.h"
 
@@ -43,6 +45,54 @@ static void a_directory_name_fits_a_file_name(void)
     struct path p;
     path_set(&p, "%s/%08x", "dir", 0xabcu);
     ASSERT_STREQ(p.s, "dir/00000abc");
+}
+
+/* What is written is read back, whatever the directory was called; what is not exactly that is none. */
+static void names_in_the_trash(void)
+{
+    static const char *const dirs[] = {"t-0", "a.b.c-17", "..", "x.0123456789abcdef0123456789abcdef-3.4.5-0"};
+    static const struct kept kepts[] = {
+        {.id = {{0x01, 0xab, [15] = 0xff}}, .number = 0, .creation = 0, .since_ms = 0},
+        {.number = INT32_MAX, .creation = UINT64_MAX, .since_ms = INT64_MAX},
+        {.id = {{0xfe}}, .number = 10, .creation = 7, .since_ms = 1700000000000},
+    };
+    static const char *const foreign[] = {
+        "",
+        ".",
+        "t-0.5f3a",
+        "t-0.01ab00000000000000000000000000ff-0.1",
+        "t-0.01ab00000000000000000000000000ff-0.1.",
+        "t-0.01ab00000000000000000000000000ff-0.1.2x",
+        "t-0.01ab00000000000000000000000000ff-0.1.-2",
+        "t-0.01ab00000000000000000000000000ff-0.01.2",
+        "t-0.01ab00000000000000000000000000ff-.1.2",
+        "t-0.01ab00000000000000000000000000ff-2147483648.1.2",
+        "t-0.01ab00000000000000000000000000ff-0.18446744073709551616.2",
+        "t-0.01ab00000000000000000000000000ff-0.1.9223372036854775808",
+        "t-0.01AB00000000000000000000000000ff-0.1.2",
+        "t-0.1ab00000000000000000000000000ff-0.1.2",
+        ".01ab00000000000000000000000000ff-0.1.2",
+    };
+    char name[NAME_BYTES_MAX], topic[TOPIC_NAME_MAX + 1], dir[NAME_BYTES_MAX];
+    struct kept k;
+    for (size_t i = 0; i < COUNT_OF(kepts); i++) {
+        for (size_t d = 0; d < COUNT_OF(dirs); d++) {
+            kept_name(name, dirs[d], &kepts[i]);
+            ASSERT(kept_name_parse(name, &k));
+            ASSERT(topic_id_compare(k.id, kepts[i].id) == 0 && k.number == kepts[i].number);
+            ASSERT(k.creation == kepts[i].creation && k.since_ms == kepts[i].since_ms);
+        }
+        memset(topic, 'n', sizeof topic);
+        topic[TOPIC_NAME_MAX] = '\0';
+        partition_dir_name(dir, topic, kepts[i].id, kepts[i].number);
+        kept_name(name, dir, &kepts[i]);
+        ASSERT(kept_name_parse(name, &k) && k.number == kepts[i].number);
+    }
+    kept_name(name, "a.b-3", &(struct kept){.id = {{0x01, 0xab}}, .number = 3, .creation = 9, .since_ms = 12});
+    ASSERT_STREQ(name, "a.b-3.01ab0000000000000000000000000000-3.9.12");
+    for (size_t i = 0; i < COUNT_OF(foreign); i++) ASSERT(!kept_name_parse(foreign[i], &k));
+    memset(name, 'n', sizeof name); /* no end in sight */
+    ASSERT(!kept_name_parse(name, &k));
 }
 
 /* Rule D9: an ack waits for every flush of another shard that began before its own. */
@@ -97,5 +147,6 @@ static void fence_and_start_up_words(void)
 
 TEST_MAIN("storage names", {"topic names are Kafka's", topic_names_are_kafkas},
           {"a directory's name fits a file name", a_directory_name_fits_a_file_name},
+          {"names in the trash", names_in_the_trash},
           {"an ack waits for earlier flushes (D9)", an_ack_waits_for_earlier_flushes},
           {"fence and start-up words", fence_and_start_up_words})
