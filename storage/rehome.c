@@ -84,6 +84,7 @@ struct rehome {
     struct commit_waiter saved;
     enum status saved_status;
     struct store_close close;
+    struct store_open discarded;
     struct io_op op, op2;
     struct path path, path2;
     struct timer again;
@@ -583,10 +584,28 @@ enum status rehome_status(const struct rehome *h, const char **ret_error)
     return h->status;
 }
 
-/* Strays are gone, or the start has failed and the process ends. */
+static void stray_discarded(struct store_open *op)
+{
+    struct rehome *h = container_of(op, struct rehome, discarded);
+    h->parent->pending_ops--;
+    if (h->parent->waiting) task_wake(h->parent);
+}
+
+bool rehome_discard(struct rehome *h, struct task *parent)
+{
+    if (h->store_count == MAX(h->closing, 1u)) return false;
+    struct store *s = h->stores[--h->store_count];
+    h->parent = parent;
+    parent->pending_ops++;
+    h->discarded.done = stray_discarded;
+    store_discard(s, &h->discarded);
+    return true;
+}
+
 void rehome_free(struct rehome *h)
 {
     struct mem *m = h->store->env->mem;
+    for (uint32_t i = 0; i < h->claim_count && h->claims != NULL; i++) out_free(&h->claims[i].record);
     mem_free(m, MEM_CONTROL, h->claims, h->claim_count * sizeof *h->claims);
     mem_free(m, MEM_CONTROL, h->asked, h->asked_capacity * sizeof(struct claim *));
     mem_free(m, MEM_CONTROL, h->stores, strays_max(h->journals, h->store->env) * sizeof(struct store *));

@@ -13,4 +13,7 @@ struct rehome *rehome_open(struct store *s, uint32_t journals, struct task *pare
 bool rehome_needed(const struct store *s);
 void rehome_start(struct rehome *h, struct task *parent);
 enum status rehome_status(const struct rehome *h, const char **ret_error);
-void rehome_free(struct rehome *h);
+/* After a failure: begins to discard a store of a stray journal, if there is one (one pending op of `parent`); false:
+ * none is left. */
+bool rehome_discard(struct rehome *h, struct task *parent);
+void rehome_free(struct rehome *h); /* the strays are gone */

@@ -159,6 +159,8 @@ static void store_free(struct store *s)
         partition_map_remove(s->map, p);
         partition_free(p);
     }
+    for (struct list_node *n; (n = list_pop_front(&s->graves)) != NULL;) /* a start failed before they were buried */
+        partition_free(container_of(n, struct partition, in_graves));
     CHECK(s->count.cached_bytes == 0 && (!s->serving || s->count.damaged == 0)); /* every change was counted */
     table_writer_destroy(s->table);
     mover_destroy(s->mover);

@@ -354,6 +354,7 @@ static int open_end(struct task *t)
     struct store *s = o->store;
     struct mem *m = s->env->mem;
     struct store_open *op = o->op;
+    if (o->status != STATUS_OK && o->rehome != NULL && rehome_discard(o->rehome, t)) return STAGE_WAIT(OPEN_END);
     op->status = o->status;
     op->store = o->status == STATUS_OK ? s : NULL;
     s->opening = NULL;
@@ -391,7 +392,7 @@ static const struct stage open_stages[] = {
     [OPEN_REHOME] = {"rehome", open_rehome, STAGE_BIT(OPEN_REHOMED)},
     [OPEN_REHOMED] = {"rehomed", open_rehomed, STAGE_BIT(OPEN_SERVE) | STAGE_BIT(OPEN_SUBDIRS) | STAGE_BIT(OPEN_END)},
     [OPEN_SERVE] = {"serve", open_serve, STAGE_BIT(OPEN_END)},
-    [OPEN_END] = {"end", open_end, 0},
+    [OPEN_END] = {"end", open_end, STAGE_BIT(OPEN_END)},
 };
 
 static const struct flow open_flow = {"store open", open_stages, COUNT_OF(open_stages)};
