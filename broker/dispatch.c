@@ -48,6 +48,8 @@ const struct api served_apis[] = {
     {API_DESCRIBE_CLUSTER, false, &describe_cluster_flow, NULL},
     {API_DESCRIBE_TRANSACTIONS, false, &describe_transactions_flow, NULL},
     {API_LIST_TRANSACTIONS, false, &list_transactions_flow, NULL},
+    {API_CONSUMER_GROUP_HEARTBEAT, false, &group_single_flow, group_api_hurry},
+    {API_CONSUMER_GROUP_DESCRIBE, false, &consumer_group_describe_flow, group_api_hurry},
     {API_LIST_CONFIG_RESOURCES, false, &list_config_resources_flow, NULL},
     {API_DESCRIBE_TOPIC_PARTITIONS, false, &describe_topic_partitions_flow, NULL},
 };
