@@ -13,6 +13,8 @@
 
 static struct leat_offset *offset_find(struct leat_offset *offsets, size_t count, int32_t partition)
 {
+    if (partition >= 0 && (size_t)partition < count && offsets[partition].partition == partition)
+        return &offsets[partition]; /* all of a topic, as usual */
     for (size_t i = 0; i < count; i++)
         if (offsets[i].partition == partition) return &offsets[i];
     return NULL;
@@ -145,37 +147,72 @@ enum leat_code offsets_fetch(struct topic_view *v, const int32_t *partitions, si
     return code;
 }
 
-static enum leat_code offset_one(struct topic_view *v, int32_t partition, int64_t timestamp_ms, int64_t deadline,
-                                 int64_t *ret_offset, struct leat_error *e)
+/* One timestamp for all, into room (one entry for each); a refusal is an error. */
+static enum leat_code fetch_all(struct topic_view *v, const int32_t *partitions, size_t count, int64_t timestamp_ms,
+                                int64_t deadline, struct leat_offset *room, struct leat_error *e)
 {
-    struct leat_offset o;
-    enum leat_code code = offsets_fetch(v, &partition, 1, timestamp_ms, deadline, &o, e);
-    if (code == LEAT_OK && o.kafka_code != KAFKA_NONE)
-        code = fail_kafka(e, o.kafka_code, "%s-%d: its offsets", v->name, partition);
-    if (code == LEAT_OK) *ret_offset = o.offset;
+    enum leat_code code = offsets_fetch(v, partitions, count, timestamp_ms, deadline, room, e);
+    for (size_t i = 0; i < count && code == LEAT_OK; i++)
+        if (room[i].kafka_code != KAFKA_NONE)
+            code = fail_kafka(e, room[i].kafka_code, "%s-%d: its offsets", v->name, partitions[i]);
+    return code;
+}
+
+/* A time, or the beginning; where no record is that young (-1), the end. */
+static enum leat_code times_find(struct topic_view *v, const int32_t *partitions, size_t count, int64_t timestamp_ms,
+                                 int64_t deadline, struct leat_offset *room, int64_t *ret_offsets, struct leat_error *e)
+{
+    bool young = true;
+    enum leat_code code = fetch_all(v, partitions, count, timestamp_ms, deadline, room, e);
+    for (size_t i = 0; i < count && code == LEAT_OK; i++) {
+        ret_offsets[i] = room[i].offset;
+        young = young && room[i].offset >= 0;
+    }
+    if (code == LEAT_OK && !young) code = fetch_all(v, partitions, count, OFFSET_LATEST, deadline, room, e);
+    for (size_t i = 0; i < count && code == LEAT_OK; i++)
+        if (ret_offsets[i] < 0) ret_offsets[i] = room[i].offset;
+    return code;
+}
+
+static enum leat_code tails_find(struct topic_view *v, const int32_t *partitions, size_t count, int64_t before,
+                                 int64_t deadline, struct leat_offset *room, int64_t *ret_offsets, struct leat_error *e)
+{
+    enum leat_code code = fetch_all(v, partitions, count, OFFSET_LATEST, deadline, room, e);
+    for (size_t i = 0; i < count && code == LEAT_OK; i++) ret_offsets[i] = room[i].offset;
+    if (code == LEAT_OK && before > 0) code = fetch_all(v, partitions, count, OFFSET_EARLIEST, deadline, room, e);
+    for (size_t i = 0; before > 0 && i < count && code == LEAT_OK; i++)
+        ret_offsets[i] = before < ret_offsets[i] - room[i].offset ? ret_offsets[i] - before : room[i].offset;
+    return code;
+}
+
+enum leat_code offsets_resolve(struct topic_view *v, const int32_t *partitions, size_t count,
+                               struct leat_position position, int64_t deadline, int64_t *ret_offsets,
+                               struct leat_error *e)
+{
+    struct mem *mem = v->client->mem;
+    size_t bytes = count * sizeof(struct leat_offset);
+    enum leat_code code = LEAT_OK;
+    if (position.place == LEAT_AT_OFFSET || position.place == LEAT_NO_END || count == 0) {
+        for (size_t i = 0; i < count; i++)
+            ret_offsets[i] = position.place == LEAT_AT_OFFSET ? position.value : INT64_MAX;
+        return LEAT_OK;
+    }
+    struct leat_offset *room = mem_alloc(mem, MEM_CONTROL, bytes);
+    if (room == NULL) return fail(e, LEAT_NO_MEMORY, "no memory to ask for %zu offsets", count);
+    if (position.place == LEAT_TAIL)
+        code = tails_find(v, partitions, count, position.value, deadline, room, ret_offsets, e);
+    else
+        code = times_find(v, partitions, count, position.place == LEAT_AT_TIME ? position.value : OFFSET_EARLIEST,
+                          deadline, room, ret_offsets, e);
+    mem_free(mem, MEM_CONTROL, room, bytes);
     return code;
 }
 
 enum leat_code offset_resolve(struct topic_view *v, int32_t partition, struct leat_position position, int64_t deadline,
                               int64_t *ret_offset, struct leat_error *e)
 {
-    int64_t at = INT64_MAX, first = 0;
-    enum leat_code code = LEAT_OK;
-    switch (position.place) {
-    case LEAT_BEGINNING: code = offset_one(v, partition, OFFSET_EARLIEST, deadline, &at, e); break;
-    case LEAT_AT_OFFSET: at = position.value; break;
-    case LEAT_NO_END: break;
-    case LEAT_AT_TIME:
-        code = offset_one(v, partition, position.value, deadline, &at, e);
-        if (code == LEAT_OK && at < 0) code = offset_one(v, partition, OFFSET_LATEST, deadline, &at, e);
-        break;
-    case LEAT_TAIL:
-        code = offset_one(v, partition, OFFSET_LATEST, deadline, &at, e);
-        if (code != LEAT_OK || position.value == 0) break;
-        code = offset_one(v, partition, OFFSET_EARLIEST, deadline, &first, e);
-        at = position.value < at - first ? at - position.value : first;
-        break;
-    }
+    int64_t at = 0;
+    enum leat_code code = offsets_resolve(v, &partition, 1, position, deadline, &at, e);
     if (code == LEAT_OK) *ret_offset = at;
     return code;
 }

@@ -132,20 +132,35 @@ static enum leat_code slots_make(struct leat_reader *r, struct leat_error *e)
     return LEAT_OK;
 }
 
+/* One place for all, or for each its own. */
+static enum leat_code places_find(struct leat_reader *r, const int32_t *partitions, struct leat_position all,
+                                  const int64_t *own, int64_t deadline, int64_t *ret_offsets, struct leat_error *e)
+{
+    size_t n = (size_t)r->slot_count;
+    if (own == NULL) return offsets_resolve(&r->view, partitions, n, all, deadline, ret_offsets, e);
+    memcpy(ret_offsets, own, n * sizeof *ret_offsets);
+    return LEAT_OK;
+}
+
+/* Ends first: what comes while we ask is not read, rather than missed. */
 static enum leat_code positions_find(struct leat_reader *r, int64_t deadline, struct leat_error *e)
 {
-    for (int32_t i = 0; i < r->slot_count; i++) {
+    size_t n = (size_t)r->slot_count, bytes = n * (2 * sizeof(int64_t) + sizeof(int32_t));
+    int64_t *ends = mem_alloc(r->client->mem, MEM_CONTROL, bytes);
+    if (ends == NULL) return fail(e, LEAT_NO_MEMORY, "no memory for %zu partitions", n);
+    int64_t *froms = ends + n;
+    int32_t *partitions = (int32_t *)(froms + n);
+    for (size_t i = 0; i < n; i++) partitions[i] = r->slots[i].partition;
+    enum leat_code code = places_find(r, partitions, r->options.to, r->tos, deadline, ends, e);
+    if (code == LEAT_OK) code = places_find(r, partitions, r->options.from, r->froms, deadline, froms, e);
+    for (size_t i = 0; i < n && code == LEAT_OK; i++) {
         struct slot *s = &r->slots[i];
-        struct leat_position from = r->options.from, to = r->options.to;
-        if (r->froms != NULL) from = (struct leat_position){LEAT_AT_OFFSET, r->froms[i]};
-        if (r->tos != NULL) to = (struct leat_position){LEAT_AT_OFFSET, r->tos[i]};
-        enum leat_code code = offset_resolve(&r->view, s->partition, to, deadline, &s->end, e);
-        if (code == LEAT_OK) code = offset_resolve(&r->view, s->partition, from, deadline, &s->position, e);
-        if (code != LEAT_OK) return code;
-        s->fetch_at = s->position;
+        s->end = ends[i];
+        s->position = s->fetch_at = froms[i];
         s->done = s->position >= s->end;
     }
-    return LEAT_OK;
+    mem_free(r->client->mem, MEM_CONTROL, ends, bytes);
+    return code;
 }
 
 static enum leat_code begin(struct leat_reader *r, int64_t deadline, struct leat_error *e)

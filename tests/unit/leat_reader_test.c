@@ -166,6 +166,22 @@ static void positions_are_where_they_should_be(void)
     }
 }
 
+/* However many partitions there are: a request to each leader for the beginnings, one for the ends. */
+static void positions_cost_a_request_per_leader(void)
+{
+    struct leat_record r;
+    begin();
+    open_reader();
+    ASSERT_EQ(leat_reader_next(reader, 1000, &r, &error), LEAT_OK);
+    ASSERT_EQ(broker.requests[API_LIST_OFFSETS], 2 * FAKE_NODES);
+    leat_reader_destroy(reader);
+    options.from = (struct leat_position){LEAT_AT_TIME, INT64_MAX}; /* nothing is that young: ends once more */
+    open_reader();
+    ASSERT_EQ(leat_reader_next(reader, 1000, &r, &error), LEAT_END);
+    ASSERT_EQ(broker.requests[API_LIST_OFFSETS], 5 * FAKE_NODES);
+    end();
+}
+
 static void chosen_partitions_only(void)
 {
     static const int32_t chosen[] = {2, 0};
@@ -423,6 +439,7 @@ static void memory_goes_back(void)
 
 TEST_MAIN("leat_reader", {"everything is read once", everything_is_read_once},
           {"positions are where they should be", positions_are_where_they_should_be},
+          {"positions cost a request per leader", positions_cost_a_request_per_leader},
           {"chosen partitions only", chosen_partitions_only},
           {"each partition from its own offset", each_partition_from_its_own_offset},
           {"a partition can be finished", a_partition_can_be_finished},
