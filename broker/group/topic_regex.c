@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Regular expressions over topic names (topic_regex.h). Path: the text is walked once to refuse what is PCRE2's alone
- * -> compiled, anchored at both ends -> matched name by name.
+ * -> compiled, anchored at the start -> matched name by name, up to its end.
  *
  * Differences to RE2/J that stay: names of Unicode classes are PCRE2's. Topic names are ASCII, so bytes are characters.
  *
@@ -188,8 +188,7 @@ static enum status compile(struct topic_regex *r, struct str text, char *ret_fau
     (void)pcre2_set_max_pattern_length(r->compile, TOPIC_REGEX_MAX);
     (void)pcre2_set_parens_nest_limit(r->compile, NESTING_MAX);
     r->code = pcre2_compile((PCRE2_SPTR)text.data, (PCRE2_SIZE)text.len,
-                            PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_AUTO_CAPTURE |
-                                PCRE2_DOLLAR_ENDONLY,
+                            PCRE2_ANCHORED | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_AUTO_CAPTURE | PCRE2_DOLLAR_ENDONLY,
                             &error, &at, r->compile);
     if (r->code == NULL) {
         PCRE2_UCHAR reason[TOPIC_REGEX_FAULT_SIZE - 32];
@@ -249,9 +248,10 @@ void topic_regex_destroy(struct topic_regex *r)
     mem_free(r->mem, MEM_CONTROL, r, sizeof *r);
 }
 
+/* The matcher lists the ends of all matches, the longest first; only one that takes the whole name counts. */
 bool topic_regex_matches(struct topic_regex *r, struct str name)
 {
-    int n = pcre2_dfa_match(r->code, (PCRE2_SPTR)name.data, (PCRE2_SIZE)name.len, 0, PCRE2_DFA_SHORTEST, r->data,
-                            r->match, r->workspace, WORKSPACE);
-    return n >= 0;
+    int n = pcre2_dfa_match(r->code, (PCRE2_SPTR)name.data, (PCRE2_SIZE)name.len, 0, 0, r->data, r->match, r->workspace,
+                            WORKSPACE);
+    return n >= 0 && pcre2_get_ovector_pointer(r->data)[1] == (PCRE2_SIZE)name.len;
 }

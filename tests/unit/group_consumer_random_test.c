@@ -374,7 +374,7 @@ static uint64_t number(const char *name, uint64_t otherwise)
 
 static void random_members(void)
 {
-    uint64_t only = number("GROUP_SEED", 0), last = only != 0 ? only : number("GROUP_SEEDS", 150);
+    uint64_t only = number("GROUP_SEED", 0), last = only != 0 ? only : number("GROUP_SEEDS", 80);
     for (seed = only != 0 ? only : 1; seed <= last; seed++) {
         if (only == 0) fprintf(stderr, "\rseed %llu ", (unsigned long long)seed);
         run_seed();

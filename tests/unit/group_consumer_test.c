@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Consumer groups (KIP-848), one rule a case: what a member asks, what it is told, what the log says of it. */
+#include "protocol/msg_consumer_group_describe.h"
+#include "protocol/msg_offset_commit.h"
+#include "protocol/msg_offset_fetch.h"
 #include "tests/unit/consumer_world.h"
+#include <stdio.h>
 
 #define SAYS(request, expected) ASSERT_STREQ(beat(request), expected)
 #define WROTE(expected)         ASSERT_STREQ(wrote(), expected)
@@ -316,6 +320,202 @@ static void static_member_with_partitions_to_give_up_leaves(void)
     world_end();
 }
 
+/* ---- regular expressions ---- */
+
+static void an_expression_is_looked_up_at_once(void)
+{
+    begin();
+    world_topic("orders.v1", 1);
+    world_topic("orders.v2", 1);
+    world_topic("__consumer_offsets", 1);
+    SAYS("m1 join topics= regex=orders\\..*", "2 orders.v1:0 orders.v2:0");
+    WROTE("5 16 3 7 6 8");
+    SAYS("m1 epoch=2", "2");
+    SAYS("m1 epoch=2 regex=orders\\..*", "2");
+    WROTE("");
+    SAYS("m1 epoch=2 topics=b", "3 b:0,1 orders.v1:0 orders.v2:0");
+    SAYS("m1 epoch=3 regex=orders\\.v1", "3 b:0,1 orders.v1:0");
+    SAYS("m1 epoch=3 regex= has=b:0,1;orders.v1:0", "3 b:0,1");
+    SAYS("m1 epoch=3 has=b:0,1", "5");
+    SAYS("m1 epoch=5 topics= regex=.*offsets", "5 nothing");
+    SAYS("m1 epoch=5 has=", "6 __consumer_offsets:0"); /* as Apache Kafka: internal topics are topics */
+    SAYS("m1 leave", "-1");
+    ASSERT(list_empty(&world_group()->consumer->all_regexes));
+    world_end();
+}
+
+static void members_share_an_expression(void)
+{
+    begin();
+    SAYS("m1 join regex=a|b", "2 a:0,1,2,3 b:0,1");
+    (void)wrote();
+    SAYS("m2 join regex=a|b", "3 nothing");
+    WROTE("5 3 7 7 6 8");
+    SAYS("m1 leave", "-1");
+    WROTE("8- 7- 5- 3");
+    SAYS("m2 leave", "-1");
+    WROTE("8- 7- 5- 16- 3 6");
+    world_end();
+}
+
+static void expressions_that_are_none(void)
+{
+    char request[64];
+    begin();
+    SAYS("m1 join regex=(", "INVALID_REGULAR_EXPRESSION");
+    SAYS("m1 join regex=(?=a)", "INVALID_REGULAR_EXPRESSION");
+    ASSERT(world_group() == NULL);
+    for (int i = 0; i <= REGEXES_MAX; i++) {
+        snprintf(request, sizeof request, "m%d join regex=x%d", i, i);
+        (void)beat(request);
+    }
+    ASSERT_EQ(world_group()->consumer->member_count, REGEXES_MAX);
+    SAYS("m1 epoch=1 regex=(", "INVALID_REGULAR_EXPRESSION");
+    SAYS("m1 epoch=1", "1"); /* no topic matches: no epoch but the first, and nothing was changed */
+    world_end();
+}
+
+static void topics_that_come_match_a_little_later(void)
+{
+    begin();
+    SAYS("m1 join regex=t.*", "1 nothing");
+    world_topic("t1", 1);
+    SAYS("m1 epoch=1", "1"); /* the last look at all topics is not 10 s ago */
+    world_later(10001);
+    SAYS("m1 epoch=1", "2 t1:0");
+    world_topic("t1", 2); /* known already: no look at all topics, but more partitions */
+    SAYS("m1 epoch=2", "3 t1:0,1");
+    world_topic("c", 1);
+    world_later(10001);
+    (void)wrote();
+    SAYS("m1 epoch=3", "3"); /* looked; nothing is new */
+    WROTE("16");
+    world_later(10001);
+    SAYS("m1 epoch=3", "3");
+    WROTE("");
+    world_end();
+}
+
+static void a_load_looks_again(void)
+{
+    begin();
+    SAYS("m1 join regex=t.*", "1 nothing");
+    world_topic("t1", 1);
+    world_restart();
+    world_later(10001);
+    SAYS("m1 epoch=1", "2 t1:0");
+    world_end();
+}
+
+/* ---- what others may ask ---- */
+
+static struct consumer_group_describe_response_group described;
+
+static const struct consumer_group_describe_response_group *describe(void)
+{
+    consumer_group_describe_response_group_init(&described);
+    ASSERT_EQ(world_call(API_CONSUMER_GROUP_DESCRIBE, 1, NULL, &described), KAFKA_NONE);
+    return &described;
+}
+
+static void a_group_is_described(void)
+{
+    begin();
+    ASSERT_EQ(describe()->error_code, KAFKA_GROUP_ID_NOT_FOUND);
+    SAYS("m1 join topics=b,a regex=b rack=r instance=i", "2 a:0,1,2,3 b:0,1");
+    SAYS("m2 join topics=b,a assignor=range", "3 nothing");
+    SAYS("m1 epoch=2 instance=i", "2 a:0,1 b:0");
+    const struct consumer_group_describe_response_group *d = describe();
+    ASSERT(d->error_code == KAFKA_NONE && d->group_epoch == 3 && d->assignment_epoch == 3 && d->members_count == 2);
+    ASSERT(str_equal(d->group_state, STR("Reconciling")) && str_equal(d->assignor_name, STR("range")));
+    const struct consumer_group_describe_response_member *m = &d->members[0];
+    ASSERT(str_equal(m->member_id, STR("m1")) && str_equal(m->rack_id, STR("r")) &&
+           str_equal(m->instance_id, STR("i")));
+    ASSERT(m->member_epoch == 2 && m->member_type == 1 && str_equal(m->client_id, STR("client")));
+    ASSERT(m->subscribed_topic_names_count == 2 && str_equal(m->subscribed_topic_names[0], STR("a")));
+    ASSERT(str_equal(m->subscribed_topic_regex, STR("b")));
+    ASSERT_EQ(m->assignment.topic_partitions_count, 2); /* what it has to give up counts as well */
+    ASSERT(m->assignment.topic_partitions[0].partitions_count + m->assignment.topic_partitions[1].partitions_count ==
+           6);
+    ASSERT_EQ(m->target_assignment.topic_partitions_count, 2);
+    ASSERT(m->target_assignment.topic_partitions[0].topic_name.len == 1);
+    SAYS("m1 leave instance=i", "-1");
+    SAYS("m2 leave", "-1");
+    ASSERT(str_equal(describe()->group_state, STR("Empty")));
+    world_end();
+}
+
+static const char *commit(const char *member, int32_t epoch, int32_t partition, int16_t version)
+{
+    struct offset_commit_request_partition p;
+    struct offset_commit_request_topic t;
+    struct offset_commit_request q;
+    struct offset_commit_response a;
+    offset_commit_request_partition_init(&p);
+    offset_commit_request_topic_init(&t);
+    offset_commit_request_init(&q);
+    offset_commit_response_init(&a);
+    p.partition_index = partition;
+    t.name = STR("a");
+    t.topic_id = world_topic_id("a");
+    t.partitions = &p;
+    q.topics = &t;
+    t.partitions_count = q.topics_count = 1;
+    q.group_id = STR(WORLD_GROUP);
+    q.member_id = (struct str){member, (int32_t)strlen(member)};
+    q.generation_id_or_member_epoch = epoch;
+    int16_t error = world_call(API_OFFSET_COMMIT, version, &q, &a);
+    return error_name(error != KAFKA_NONE ? error : a.topics[0].partitions[0].error_code);
+}
+
+static void who_may_commit(void)
+{
+    begin();
+    ASSERT_STREQ(commit("m1", 1, 0, 9), "GROUP_ID_NOT_FOUND");
+    ASSERT_STREQ(commit("", -1, 0, 9), "NONE"); /* a group for its offsets */
+    SAYS("m1 join topics=a", "2 a:0,1,2,3");    /* which becomes a consumer group */
+    ASSERT_STREQ(commit("m1", 2, 0, 9), "NONE");
+    ASSERT_STREQ(commit("m1", 2, 0, 8), "UNSUPPORTED_VERSION");
+    ASSERT_STREQ(commit("m1", 3, 0, 9), "STALE_MEMBER_EPOCH");
+    ASSERT_STREQ(commit("m2", 2, 0, 9), "UNKNOWN_MEMBER_ID");
+    ASSERT_STREQ(commit("", -1, 0, 9), "UNKNOWN_MEMBER_ID");
+    SAYS("m2 join topics=a", "3 nothing");
+    SAYS("m1 epoch=2", "2 a:0,1");
+    ASSERT_STREQ(commit("m1", 2, 3, 9), "NONE"); /* before it gives it up */
+    SAYS("m1 epoch=2 has=a:0,1", "3");
+    ASSERT_STREQ(commit("m1", 2, 1, 9), "NONE"); /* it has had this one since epoch 2 */
+    ASSERT_STREQ(commit("m1", 2, 3, 9), "STALE_MEMBER_EPOCH");
+    ASSERT_STREQ(commit("m1", 1, 1, 9), "STALE_MEMBER_EPOCH");
+    SAYS("m1 leave", "-1");
+    SAYS("m2 leave", "-1");
+    ASSERT_STREQ(commit("", -1, 0, 9), "NONE");
+    world_end();
+}
+
+static const char *fetch(struct str member, int32_t epoch)
+{
+    struct offset_fetch_request_group q;
+    struct offset_fetch_response_group a;
+    offset_fetch_request_group_init(&q);
+    offset_fetch_response_group_init(&a);
+    q.group_id = STR(WORLD_GROUP);
+    q.member_id = member;
+    q.member_epoch = epoch;
+    q.topics_count = -1;
+    return error_name(world_call(API_OFFSET_FETCH, 9, &q, &a));
+}
+
+static void who_may_fetch_offsets(void)
+{
+    begin();
+    SAYS("m1 join topics=a", "2 a:0,1,2,3");
+    ASSERT_STREQ(fetch(STR_NULL, -1), "NONE");
+    ASSERT_STREQ(fetch(STR("m1"), 2), "NONE");
+    ASSERT_STREQ(fetch(STR("m1"), 1), "STALE_MEMBER_EPOCH");
+    ASSERT_STREQ(fetch(STR("m2"), 2), "UNKNOWN_MEMBER_ID");
+    world_end();
+}
+
 TEST_MAIN("group consumer", {"one member gets all", one_member_gets_all},
           {"a second member waits for the first", second_member_waits_for_the_first},
           {"partitions of a member that left are free", partitions_of_a_member_that_left_are_free},
@@ -332,4 +532,10 @@ TEST_MAIN("group consumer", {"one member gets all", one_member_gets_all},
           {"sessions begin anew after a load", sessions_begin_anew_after_a_load},
           {"a static member comes back", static_member_comes_back},
           {"a static member does not come back", static_member_does_not_come_back},
-          {"a static member with partitions to give up leaves", static_member_with_partitions_to_give_up_leaves})
+          {"a static member with partitions to give up leaves", static_member_with_partitions_to_give_up_leaves},
+          {"an expression is looked up at once", an_expression_is_looked_up_at_once},
+          {"members share an expression", members_share_an_expression},
+          {"expressions that are none", expressions_that_are_none},
+          {"topics that come match a little later", topics_that_come_match_a_little_later},
+          {"a load looks again", a_load_looks_again}, {"a group is described", a_group_is_described},
+          {"who may commit", who_may_commit}, {"who may fetch offsets", who_may_fetch_offsets})
