@@ -175,7 +175,7 @@ static bool level(struct unlike *u, const struct assign_topic *t)
     bool moved = false;
     u->steps += t->member_count + t->count;
     heap_of(&u->heap, t);
-    for (uint32_t p = t->first; p < t->first + t->count; p++) {
+    for (uint32_t p = t->first + t->count; p-- > t->first;) { /* the first ones stay */
         uint32_t from = u->x->owner[p], to = u->heap.heap[0];
         if (u->load[from] < u->load[to] + 2) continue;
         u->x->owner[p] = to;

@@ -101,7 +101,7 @@ bool consumer_check_request(struct groups *gs, struct group_call *c)
 
 /* ---- members that go ---- */
 
-static void put_unused_regexes_gone(struct groups *gs, struct group *g)
+void consumer_drop_regexes(struct groups *gs, struct group *g)
 {
     list_each (n, &g->consumer->all_regexes) {
         const struct regex_use *r = container_of(n, struct regex_use, in_all_regexes);
@@ -114,8 +114,12 @@ void consumer_fence(struct groups *gs, struct group *g, struct consumer_member *
     struct consumer_group *k = g->consumer;
     struct arena a;
     if (count == 0) return;
+    if (consumer_may_downgrade(gs, g, members, count, false)) {
+        consumer_downgrade(gs, g, members, count, true);
+        return;
+    }
     for (uint32_t i = 0; i < count; i++) put_member_gone(gs, g, members[i]);
-    put_unused_regexes_gone(gs, g);
+    consumer_drop_regexes(gs, g);
     arena_init(&a, gs->mem, MEM_CONTROL, STEP_ARENA_CAP);
     consumer_refresh(gs, g, &a, true);
     arena_deinit(&a);
@@ -311,7 +315,7 @@ static bool look_up_regexes(struct beat *b)
     struct consumer_group *k = b->g->consumer;
     struct regex_use *r = b->m->regex;
     if (b->regex_changed) {
-        put_unused_regexes_gone(b->gs, b->g);
+        consumer_drop_regexes(b->gs, b->g);
         if (r == NULL || r->topics != NULL) return true;
         return regex_look_up(b->gs, b->g, &b->a, r);
     }
@@ -381,16 +385,17 @@ static bool admit(struct groups *gs, struct group *g, struct group_call *c, stru
         refuse(gs, c, KAFKA_GROUP_ID_NOT_FOUND, "The group is not a consumer group.");
         return false;
     }
-    if (!check_room(gs, k, c) || !identify(gs, k, c, ret_member) || !check_regex(gs, k, c)) return false;
-    if (k != NULL) return true;
-    if (consumer_from_classic(gs, g)) return true;
+    if (!check_room(gs, k, c)) return false;
+    if (k != NULL) return identify(gs, k, c, ret_member) && check_regex(gs, k, c);
+    if (!check_regex(gs, NULL, c)) return false;
+    if (consumer_from_classic(gs, g)) return identify(gs, g->consumer, c, ret_member);
     if (gs->status == STATUS_OK)
         refuse(gs, c, KAFKA_GROUP_ID_NOT_FOUND, "The group is a classic group with members that cannot be upgraded.");
     return false;
 }
 
 /* Of Kafka's form: a version 4 uuid in base 64. */
-static struct str new_member_id(struct groups *gs, struct arena *a)
+struct str consumer_new_member_id(struct groups *gs, struct arena *a)
 {
     char *text = arena_alloc(a, UUID_TEXT_SIZE);
     if (text == NULL) return STR_NULL;
@@ -407,7 +412,7 @@ static struct str new_member_id(struct groups *gs, struct arena *a)
 static void stay(struct beat *b)
 {
     struct groups *gs = b->gs;
-    struct str id = b->q->member_id.len > 0 ? b->q->member_id : new_member_id(gs, &b->a);
+    struct str id = b->q->member_id.len > 0 ? b->q->member_id : consumer_new_member_id(gs, &b->a);
     if (id.len < 0) groups_fail(gs, STATUS_NO_MEMORY);
     bool returns = b->q->member_epoch == EPOCH_JOIN && b->q->instance_id.len >= 0 && b->m != NULL;
     if (returns && gs->status == STATUS_OK) b->m = put_replaced(gs, b->g, &b->a, b->m, id);
@@ -417,6 +422,7 @@ static void stay(struct beat *b)
         return;
     }
     b->m->session = mono_add(gs->now, gs->settings->consumer_session_ms * NS_PER_MS);
+    b->m->join = b->m->sync = NEVER; /* it may have spoken the classic protocol before */
     group_wake_by(b->g, b->m->session);
     respond(b);
 }

@@ -8,7 +8,8 @@
  *   consumer_topics.c     what the group subscribes to: metadata hash, regular expressions
  *   consumer_target.c     who shall have what; consumer_reconcile.c  how a member gets there
  *   consumer_describe.c   what others may know and ask
- *   consumer_classic.c    members that speak the classic protocol; consumer_migrate.c  groups that change their kind
+ *   consumer_classic.c    members that speak the classic protocol (what they say: consumer_embedded.h)
+ *   consumer_migrate.c    groups that change their kind
  *
  * Memory: MEM_CONTROL. A member costs about 400 bytes, its texts and 48 bytes per partition (assigned and target);
  * members with the same subscription share one list of names. Limits below keep what one client can make it hold. */
@@ -208,5 +209,19 @@ bool consumer_reconcile(struct groups *gs, struct group *g, struct arena *a, str
 
 /* ---- consumer.c ---- */
 
+/* The members leave, all in one new group epoch. The group may be a classic one afterwards (downgrade). */
 void consumer_fence(struct groups *gs, struct group *g, struct consumer_member **members, uint32_t count);
-void consumer_wake(struct group *g, const struct consumer_member *m); /* for the nearest of its deadlines */
+void consumer_drop_regexes(struct groups *gs, struct group *g);        /* tombstones of those without members */
+struct str consumer_new_member_id(struct groups *gs, struct arena *a); /* Kafka's form; null: no room */
+void consumer_wake(struct group *g, const struct consumer_member *m);  /* for the nearest of its deadlines */
+
+/* ---- consumer_migrate.c ---- */
+
+struct bytes classic_side_metadata(const struct classic_side *s, struct str protocol); /* null: not supported */
+/* Are all classic members when these have left, or (replaced) when a classic one has taken the place of members[0], and
+ * does the policy want a classic group then? */
+bool consumer_may_downgrade(const struct groups *gs, const struct group *g, struct consumer_member *const *members,
+                            uint32_t count, bool replaced);
+/* g is a classic group afterwards. rebalance: a new generation begins. */
+void consumer_downgrade(struct groups *gs, struct group *g, struct consumer_member *const *leaving, uint32_t count,
+                        bool rebalance);
