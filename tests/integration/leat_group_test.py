@@ -10,6 +10,8 @@ import json
 import os
 import pty
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -85,6 +87,58 @@ class Consumer:
     def stop(self):
         self.process.terminate()
         self.process.communicate(timeout=60)
+
+
+class Member:
+    """Of a group that the broker assigns (KIP-848): heartbeats by hand, for this librdkafka is too old."""
+    def __init__(self, broker, group, topics):
+        host, port = broker.address.split(':')
+        self.socket = socket.create_connection((host, int(port)), timeout=20)
+        self.group, self.topics, self.epoch, self.owned = group, topics, 0, []
+        self.beat()
+
+    def beat(self):
+        """ConsumerGroupHeartbeat version 1; takes what it is given, and says so with the next one."""
+        def text(s):
+            return bytes([len(s) + 1]) + s.encode()
+        topics = b''.join(t + bytes([len(p) + 1]) + struct.pack(f'>{len(p)}i', *p) + b'\0' for t, p in self.owned)
+        body = text(self.group) + text('member-' + RUN) + struct.pack('>i', self.epoch) + b'\0\0' + struct.pack('>i', 60000)
+        body += bytes([len(self.topics) + 1]) + b''.join(map(text, self.topics)) + b'\0\0'
+        body += bytes([len(self.owned) + 1]) + topics + b'\0'
+        frame = struct.pack('>hhih', 68, 1, 7, 4) + b'mine' + b'\0' + body
+        self.socket.sendall(struct.pack('>i', len(frame)) + frame)
+        size, = struct.unpack('>i', self.read(4))
+        self.take(self.read(size))
+
+    def read(self, n):
+        data = b''
+        while len(data) < n:
+            more = self.socket.recv(n - len(data))
+            assert more, 'the broker has ended the connection'
+            data += more
+        return data
+
+    def take(self, answer):
+        at = 4 + 1 + 4  # correlation, tags, throttle
+        error, = struct.unpack_from('>h', answer, at)
+        assert error == 0, f'heartbeat: error {error}: {answer}'
+        at += 2
+        for _ in range(2):  # error message, member id
+            at += max(answer[at], 1)
+        self.epoch, _, given = struct.unpack_from('>iib', answer, at)
+        at += 9
+        if given < 0:
+            return  # no news
+        topics, at, self.owned = answer[at] - 1, at + 1, []
+        for _ in range(topics):
+            count = answer[at + 16] - 1
+            self.owned.append((answer[at:at + 16], struct.unpack_from(f'>{count}i', answer, at + 17)))
+            at += 17 + 4 * count + 1
+
+    def leave(self):
+        self.epoch, self.owned = -1, []
+        self.beat()
+        self.socket.close()
 
 
 def wait_for(what, condition, seconds=40):
@@ -206,6 +260,32 @@ def somebody_reads(broker):
     consumer.stop()
 
 
+def the_broker_assigns(broker):
+    name, group = topic(broker, 'assigned', 3), f'assigned-{RUN}'
+    fill(broker, name, 1, 10)
+    fails(1, 'no group', broker, 'group', 'describe', group)  # and the groups have a coordinator from now on
+    member = Member(broker, group, [name])
+
+    def reads_all():
+        member.beat()
+        return js(broker, 'group', 'describe', group)[0]['members'][0]['assigned'] == \
+            [{'topic': name, 'partition': p} for p in range(3)]
+    wait_for('it has every partition', reads_all)
+    state, = js(broker, 'group', 'describe', group)
+    assert state['type'] == 'consumer' and state['state'] == 'Stable' and state['epoch'] > 0, state
+    assert state['members'][0]['client_id'] == 'mine' and state['members'][0]['id'] == f'member-{RUN}', state
+    assert {g['name']: g['type'] for g in js(broker, 'group', 'list')}[group] == 'consumer'
+    told, rows = lag(broker, group)
+    assert rows[1]['end_offset'] == 10 and rows[1]['committed'] is None and rows[1]['member'] == f'member-{RUN}', rows
+    fails(1, 'stop them first', broker, 'group', 'reset', group, '--to', 'end', '-t', name)
+    fails(1, 'NON_EMPTY_GROUP', broker, 'group', 'delete', group)
+    member.leave()
+    good(broker, 'group', 'reset', group, '--to', '4', '-t', f'{name}:1')
+    assert lag(broker, group)[0]['records'] == 6
+    good(broker, 'group', 'delete', group)
+    fails(1, 'no group', broker, 'group', 'describe', group)
+
+
 def on_a_terminal(broker):
     """It asks."""
     name, group = topic(broker, 'asked', 1), f'asked-{RUN}'
@@ -243,7 +323,7 @@ def killed(broker):
     fails(1, 'no group', broker, 'group', 'describe', group)
 
 
-CASES = [nobody_is_there, resets, lag_is_told, somebody_reads, on_a_terminal, killed]
+CASES = [nobody_is_there, resets, lag_is_told, somebody_reads, the_broker_assigns, on_a_terminal, killed]
 
 
 def main():
