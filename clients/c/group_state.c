@@ -217,11 +217,12 @@ static enum leat_code ask_classic(struct leat_client *c, const char *name, int64
 enum leat_code leat_group_get(struct leat_client *client, const char *name, int64_t timeout_ms,
                               struct leat_group_state **ret_state, struct leat_error *ret_error)
 {
-    struct leat_error own, *e = ret_error != NULL ? ret_error : &own;
+    struct leat_error own, *e = ret_error;
     struct reply reply;
     struct result *r;
     int32_t node;
     int64_t deadline = deadline_in(timeout_ms);
+    if (e == NULL) e = &own;
     enum leat_code code = group_check(name, e);
     if (code != LEAT_OK) return code;
     code = ask_consumer(client, name, deadline, &reply, &node, e);

@@ -99,10 +99,11 @@ enum leat_code leat_groups_get(struct leat_client *client, int64_t timeout_ms, s
                                struct leat_error *ret_error)
 {
     static const char *const none[1];
-    struct leat_error own, *e = ret_error != NULL ? ret_error : &own;
+    struct leat_error own, *e = ret_error;
     struct reply r;
     struct result *result;
     int64_t deadline = deadline_in(timeout_ms);
+    if (e == NULL) e = &own;
     enum leat_code code = metadata_fetch(client, none, 0, deadline, &r, e);
     if (code != LEAT_OK) return code;
     reply_free(&r);
