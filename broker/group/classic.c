@@ -60,6 +60,7 @@ void classic_stop(struct groups *gs, struct group *g)
 void classic_loaded(struct groups *gs, struct group *g)
 {
     struct classic_group *cg = g->classic;
+    classic_learn_topics(gs, cg);
     list_each (n, &cg->members) classic_session_begin(gs, g, container_of(n, struct classic_member, in_list));
     if (cg->member_count > (uint32_t)MAX(gs->settings->size_max, 0)) classic_prepare(gs, g); /* it was lowered */
 }

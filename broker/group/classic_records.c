@@ -49,8 +49,10 @@ void classic_put(struct groups *gs, struct group *g, int32_t generation, bool gi
         groups_fail(gs, STATUS_NO_MEMORY);
         return;
     }
-    list_each (n, &cg->members)
+    list_each (n, &cg->members) {
+        CHECK(v.members != NULL && (uint32_t)v.members_count < cg->member_count);
         fill_member(cg, container_of(n, struct classic_member, in_list), given, &v.members[v.members_count++]);
+    }
     group_put(gs, GROUP_METADATA_RECORD, &k, &v);
     mem_free(gs->mem, MEM_CONTROL, v.members, bytes);
 }
@@ -197,9 +199,10 @@ void classic_apply(struct groups *gs, struct group *g, const void *key, const vo
     if (!replace_str(gs, &cg->protocol, cg->member_count > 0 ? str_or_empty(v->protocol) : STR_NULL)) return;
     struct classic_member *leader = classic_find(cg, v->leader);
     if (leader != NULL && !leader->pending) cg->leader = leader;
+    bool learned = cg->state == CLASSIC_COMPLETING; /* when the generation began */
     cg->generation = v->generation;
     cg->state = cg->member_count > 0 ? CLASSIC_STABLE : CLASSIC_EMPTY;
     cg->since_ms = v->current_state_timestamp;
     cg->recorded = true;
-    classic_learn_topics(gs, cg);
+    if (!learned && !gs->loading) classic_learn_topics(gs, cg);
 }

@@ -18,7 +18,8 @@
 #define STEPS   6000
 
 struct client {
-    char id[300], instance[16], metadata[8];
+    char id[300], instance[16];
+    uint8_t topic; /* that it subscribes to */
     int32_t generation;
     int16_t version;
     bool leads, synced, join_seen;
@@ -97,8 +98,10 @@ static void join(struct client *c)
     struct join_group_request_protocol *list = arena_zalloc(&w->arena, 2 * sizeof *list);
     list[0].name = chance(50) ? STR("range") : STR("sticky");
     list[1].name = list[0].name.data[0] == 'r' ? STR("sticky") : STR("range");
-    list[0].metadata = list[1].metadata =
-        (struct bytes){(const uint8_t *)own(w, c->metadata).data, (int32_t)strlen(c->metadata)};
+    const uint8_t subscription[] = {0, 1, 0, 0, 0, 1, 0, 1, (uint8_t)('a' + c->topic), 0xff, 0xff, 0xff, 0xff};
+    uint8_t *metadata = arena_zalloc(&w->arena, sizeof subscription);
+    memcpy(metadata, subscription, sizeof subscription);
+    list[0].metadata = list[1].metadata = (struct bytes){metadata, chance(99) ? (int32_t)sizeof subscription : 7};
     q->session_timeout_ms = chance(1) ? 1 : 6000 + (int32_t)below(20000);
     q->rebalance_timeout_ms = c->version > 0 ? (int32_t)below(40000) : -1;
     q->member_id = own(w, c->id);
@@ -290,7 +293,7 @@ static void act(struct client *c)
     else if (what < 90)
         forget(c);
     else if (what < 93)
-        snprintf(c->metadata, sizeof c->metadata, "m%d", (int)below(3));
+        c->topic = (uint8_t)below(3);
     else if (what < 96)
         sync(c);
     else
@@ -370,6 +373,8 @@ static void check_same(const struct classic_group *a, const struct classic_group
     CHECK(str_equal(a->protocol, b->protocol) && str_equal(a->protocol_type, b->protocol_type));
     CHECK(a->since_ms == b->since_ms && (a->leader == NULL) == (b->leader == NULL));
     CHECK(a->leader == NULL || str_equal(a->leader->id, b->leader->id));
+    /* a, the live one, may have had no memory to learn them */
+    CHECK(!a->topics_known || (b->topics_known && a->topics.count == b->topics.count));
     const struct list_node *x = a->members.head.next;
     list_each (n, &b->members) {
         const struct classic_member *m = container_of(n, struct classic_member, in_list);
@@ -400,6 +405,8 @@ static void check_replay(void)
             continue;
         }
         if (g->classic->recorded) check_same(g->classic, o->classic);
+        for (const char *t = "abcd"; g->classic->recorded && g->classic->topics_known && *t != '\0'; t++)
+            CHECK(classic_subscribes(g, (struct str){t, 1}) == classic_subscribes(o, (struct str){t, 1}));
         CHECK(offsets_count(g) == offsets_count(o));
     }
     groups_stop(&copy);
