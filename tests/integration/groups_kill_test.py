@@ -15,14 +15,16 @@ import sys
 import threading
 import time
 
-from leatd import Leatd
-
 try:
     from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
     from confluent_kafka.admin import AdminClient
 except ImportError:
+    if os.path.realpath(sys.executable) != os.path.realpath('/usr/bin/python3') and os.path.exists('/usr/bin/python3'):
+        os.execv('/usr/bin/python3', ['/usr/bin/python3'] + sys.argv)
     print('skipped: no python3-confluent-kafka')
     sys.exit(77)
+
+from leatd import Leatd
 
 PARTITIONS, GROUP, TOPIC = 6, 'readers', 'numbers'
 
