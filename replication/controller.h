@@ -55,6 +55,8 @@ struct controller {
     struct prng *random;
     int32_t default_partitions;
     int16_t default_replication_factor;
+    int64_t now_ms;      /* wall clock */
+    int64_t undelete_ms; /* so long a deleted topic can be restored; 0: never */
 };
 
 /* --- topics: controller_topics.c --- */
@@ -94,9 +96,21 @@ struct topic_ref { /* by name, or, with a null name, by id */
     struct str name;
     struct uuid id;
 };
-/* On success *ret_topic is the topic that goes. One that goes by this list already is unknown. */
+/* With undelete_ms it is kept as deleted. On success *ret_topic is the topic that goes. One that goes by this list
+ * already is unknown. */
 enum status controller_delete_topic(const struct controller *c, const struct topic_ref *t, struct record_list *records,
                                     struct rule_error *ret_error, const struct image_topic **ret_topic) MUST_CHECK;
+
+/* A deleted topic comes back: the newest of that name, or the one of that id. UNKNOWN_TOPIC_OR_PARTITION: none, or it
+ * was deleted too long ago; TOPIC_ALREADY_EXISTS, INVALID_TOPIC: another has its name, or collides. *ret_topic is as it
+ * was (until the records are applied). */
+enum status controller_restore_topic(const struct controller *c, const struct topic_ref *t, struct record_list *records,
+                                     struct rule_error *ret_error, const struct image_topic **ret_topic) MUST_CHECK;
+/* Deleted topics that cannot be restored any more are forgotten: by time, and the oldest ones of more than
+ * DELETED_TOPICS_MAX, or with more than DELETED_PARTITIONS_MAX partitions in all. */
+#define DELETED_TOPICS_MAX     4096u
+#define DELETED_PARTITIONS_MAX 20000u
+enum status controller_forget_topics(const struct controller *c, struct record_list *records) MUST_CHECK;
 
 struct partitions_wish {
     struct str topic;

@@ -323,7 +323,72 @@ enum status controller_delete_topic(const struct controller *c, const struct top
     struct record *r = record_list_add(records, RECORD_REMOVE_TOPIC);
     if (r == NULL) return STATUS_NO_MEMORY;
     r->topic.id = found->id;
+    r->topic.deleted_ms = c->undelete_ms > 0 ? c->now_ms : 0;
     *ret_topic = found;
+    return STATUS_OK;
+}
+
+/* --- undelete --- */
+
+static bool expired(const struct controller *c, const struct image_deleted_topic *d)
+{
+    return c->now_ms - d->deleted_ms >= c->undelete_ms;
+}
+
+/* By another wish of the same batch. */
+static bool restored_already(const struct record_list *records, const struct image_topic *t, struct rule_error *e)
+{
+    for (uint32_t i = 0; i < records->count; i++)
+        if (records->records[i].type == RECORD_RESTORE_TOPIC && uuid_equal(records->records[i].topic.id, t->id))
+            return !rule_fail(e, RULE_INVALID_REQUEST, "Duplicate topic name.");
+    return false;
+}
+
+enum status controller_restore_topic(const struct controller *c, const struct topic_ref *t, struct record_list *records,
+                                     struct rule_error *ret_error, const struct image_topic **ret_topic)
+{
+    const struct image_deleted_topic *d = image_deleted_find(image_deleted(c->image), t->name, t->id);
+    rule_ok(ret_error);
+    if (d == NULL) {
+        if (t->name.len < 0)
+            (void)rule_fail(ret_error, RULE_UNKNOWN_TOPIC_ID, "No deleted topic has this topic ID.");
+        else if (image_topic_by_name(c->image, t->name) != NULL)
+            (void)rule_fail(ret_error, RULE_TOPIC_ALREADY_EXISTS, "Topic '%.*s' is there.", PRINTABLE(t->name));
+        else
+            (void)rule_fail(ret_error, RULE_UNKNOWN_TOPIC_OR_PARTITION,
+                            "Topic '%.*s' is not among the deleted ones: it never was there, or was deleted longer ago "
+                            "than leat.undelete.ms.",
+                            PRINTABLE(t->name));
+        return STATUS_OK;
+    }
+    if (expired(c, d)) {
+        (void)rule_fail(ret_error, RULE_UNKNOWN_TOPIC_OR_PARTITION,
+                        "Topic '%.*s' was deleted %lld s ago; leat.undelete.ms keeps it for %lld s.",
+                        PRINTABLE(d->topic->name), (long long)((c->now_ms - d->deleted_ms) / 1000),
+                        (long long)(c->undelete_ms / 1000));
+        return STATUS_OK;
+    }
+    if (!name_free(c, d->topic->name, ret_error) || restored_already(records, d->topic, ret_error)) return STATUS_OK;
+    struct record *r = record_list_add(records, RECORD_RESTORE_TOPIC);
+    if (r == NULL) return STATUS_NO_MEMORY;
+    r->topic.id = d->topic->id;
+    *ret_topic = d->topic;
+    return STATUS_OK;
+}
+
+enum status controller_forget_topics(const struct controller *c, struct record_list *records)
+{
+    const struct image_deleted *d = image_deleted(c->image);
+    uint64_t partitions = d->partition_count;
+    for (uint32_t i = 0; i < d->count; i++) {
+        bool many = d->count - i > DELETED_TOPICS_MAX || (partitions > DELETED_PARTITIONS_MAX && i + 1 < d->count);
+        if (!many && !expired(c, &d->topics[i])) break;
+        if (records->count >= RECORDS_MAX / 2) break; /* the others with the next call */
+        struct record *r = record_list_add(records, RECORD_FORGET_TOPIC);
+        if (r == NULL) return STATUS_NO_MEMORY;
+        r->topic.id = d->topics[i].topic->id;
+        partitions -= d->topics[i].topic->partition_count;
+    }
     return STATUS_OK;
 }
 

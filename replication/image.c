@@ -50,6 +50,7 @@ void image_delta_release(struct image *i, struct image_delta *d)
     brokers_release(i->mem, d->old_brokers);
     settings_release(i->mem, d->old_settings);
     features_release(i->mem, d->old_features);
+    deleted_release(i->mem, d->old_deleted);
     delta_free(i->mem, container_of(d, struct delta_object, d));
 }
 
@@ -70,6 +71,20 @@ struct topic_object *batch_topic_draft(struct batch_change *c, const struct imag
     return draft;
 }
 
+bool batch_topic_add(struct batch_change *c, struct topic_object *t)
+{
+    struct image *i = c->image;
+    if (topic_index_reserve(i->topics, 1 + c->delta->removed) != STATUS_OK ||
+        delta_add(i->mem, c->delta, NULL, &t->t) == NULL) {
+        topic_release(i->mem, &t->t);
+        return false;
+    }
+    t->change = c->delta->d.change_count - 1;
+    CHECK_OK(topic_index_change(i->topics, NULL, &t->t));
+    c->partition_count += t->t.partition_count;
+    return true;
+}
+
 static void undo(struct batch_change *c)
 {
     struct image *i = c->image;
@@ -82,6 +97,7 @@ static void undo(struct batch_change *c)
     if (c->brokers != NULL) brokers_release(i->mem, &c->brokers->l);
     if (c->settings != NULL) settings_release(i->mem, &c->settings->s);
     if (c->features != NULL) features_release(i->mem, &c->features->f);
+    if (c->deleted != NULL) deleted_release(i->mem, &c->deleted->d);
     delta_free(i->mem, d);
 }
 
@@ -127,6 +143,10 @@ static void keep(struct batch_change *c)
         d->d.old_features = &i->features->f;
         d->d.new_features = &c->features->f;
         i->features = c->features;
+    }
+    if (c->deleted != NULL) {
+        d->d.old_deleted = &i->deleted->d;
+        i->deleted = c->deleted;
     }
     i->partition_count = c->partition_count;
     i->broker_epoch = c->broker_epoch;
@@ -185,7 +205,9 @@ struct image *image_create(struct mem *m)
     i->brokers = brokers_object_clone(m, NULL);
     i->settings = settings_object_clone(m, NULL);
     i->features = features_object_change(m, NULL, STR_NULL, 0, 0);
-    if (i->topics != NULL && i->brokers != NULL && i->settings != NULL && i->features != NULL) return i;
+    i->deleted = deleted_object_clone(m, NULL);
+    if (i->deleted != NULL && i->topics != NULL && i->brokers != NULL && i->settings != NULL && i->features != NULL)
+        return i;
     image_destroy(i);
     return NULL;
 }
@@ -203,6 +225,7 @@ void image_destroy(struct image *i)
     if (i->brokers != NULL) brokers_release(m, &i->brokers->l);
     if (i->settings != NULL) settings_release(m, &i->settings->s);
     if (i->features != NULL) features_release(m, &i->features->f);
+    if (i->deleted != NULL) deleted_release(m, &i->deleted->d);
     mem_free(m, MEM_CONTROL, i, sizeof *i);
 }
 
@@ -241,6 +264,11 @@ const struct image_features *image_features(const struct image *i)
     return &i->features->f;
 }
 
+const struct image_deleted *image_deleted(const struct image *i)
+{
+    return &i->deleted->d;
+}
+
 int64_t image_broker_epoch(const struct image *i)
 {
     return i->broker_epoch;
@@ -276,5 +304,12 @@ void image_check(const struct image *i)
         CHECK(n == 0 || b->brokers[n - 1]->id < b->brokers[n]->id);
         CHECK(b->brokers[n]->epoch <= i->broker_epoch);
     }
+    const struct image_deleted *d = &i->deleted->d;
+    partitions = 0;
+    for (uint32_t n = 0; n < d->count; n++) {
+        CHECK(!topic_of(d->topics[n].topic)->draft && topic_held(d->topics[n].topic)->refs > 0);
+        partitions += d->topics[n].topic->partition_count;
+    }
+    CHECK(partitions == d->partition_count);
     for (uint32_t n = 0; n < i->settings->s.count; n++) CHECK(i->settings->s.configs[n]->count > 0);
 }

@@ -52,6 +52,7 @@ struct image_topic {
     const struct image_partition *const *partitions; /* by number; none is NULL */
     const struct image_configs *configs;             /* overrides; NULL: none */
     uint64_t index;                                  /* of the entry that made this object */
+    uint32_t revived; /* it was deleted and restored: partitions below this number come out of the trash */
 };
 static inline struct topic_id image_topic_id(const struct image_topic *t)
 {
@@ -111,6 +112,19 @@ struct image_features { /* finalized, by name */
     uint64_t epoch; /* index of the entry that changed them last: Kafka's finalized features epoch */
 };
 
+struct image_deleted_topic {
+    const struct image_topic *topic; /* as it was */
+    int64_t deleted_ms;              /* wall clock */
+};
+
+struct image_deleted { /* topics that may be restored, in the order of their deletion */
+    uint32_t count;
+    const struct image_deleted_topic *topics;
+    uint64_t partition_count; /* of all of them */
+};
+/* The newest of that name, or, with a null name, the one of that id; NULL: none. */
+const struct image_deleted_topic *image_deleted_find(const struct image_deleted *d, struct str name, struct uuid id);
+
 /* --- the image --- */
 
 /* Empty, index 0. Everything on MEM_CONTROL. NULL: no room. */
@@ -130,6 +144,7 @@ struct image_delta {
     const struct image_brokers *old_brokers, *new_brokers;
     const struct image_settings *old_settings, *new_settings;
     const struct image_features *old_features, *new_features;
+    const struct image_deleted *old_deleted; /* the image's own; may still be read until the release */
 };
 
 /* The batch of entry `index` (above the image's index). Whole or not at all:
@@ -150,6 +165,7 @@ const struct image_topic *image_topic_by_id(const struct image *i, struct uuid i
 const struct image_brokers *image_brokers(const struct image *i);   /* never NULL */
 const struct image_settings *image_settings(const struct image *i); /* never NULL */
 const struct image_features *image_features(const struct image *i); /* never NULL */
+const struct image_deleted *image_deleted(const struct image *i);   /* never NULL */
 int64_t image_broker_epoch(const struct image *i);                  /* the largest ever given out; 0: none */
 int64_t image_producer_id_next(const struct image *i);              /* first id that no block holds */
 uint64_t image_partition_count(const struct image *i);              /* of all topics */

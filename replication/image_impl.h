@@ -52,6 +52,12 @@ struct features_object {
     struct image_features f;
     struct held held;
 };
+struct deleted_object { /* struct and array apart */
+    struct image_deleted d;
+    struct held held;
+    struct image_deleted_topic *topics;
+    uint32_t room;
+};
 
 struct image {
     struct mem *mem;
@@ -59,6 +65,7 @@ struct image {
     struct brokers_object *brokers;
     struct settings_object *settings;
     struct features_object *features;
+    struct deleted_object *deleted;
     uint64_t index, partition_count;
     int64_t broker_epoch, producer_id_next;
     int64_t producer_broker_epoch; /* of the last block */
@@ -74,6 +81,7 @@ struct batch_change {
     struct brokers_object *brokers; /* drafts; NULL: not touched */
     struct settings_object *settings;
     struct features_object *features;
+    struct deleted_object *deleted;
     uint64_t partition_count;
     int64_t broker_epoch, producer_id_next, producer_broker_epoch;
     int32_t producer_broker;
@@ -110,6 +118,7 @@ void topic_release(struct mem *m, const struct image_topic *t);
 void brokers_release(struct mem *m, const struct image_brokers *l);
 void settings_release(struct mem *m, const struct image_settings *s);
 void features_release(struct mem *m, const struct image_features *f);
+void deleted_release(struct mem *m, const struct image_deleted *d);
 /* The private halves; objects are const for readers only. */
 struct topic_object *topic_of(const struct image_topic *t);
 struct held *partition_held(const struct image_partition *p);
@@ -121,7 +130,9 @@ struct held *topic_held(const struct image_topic *t);
 struct held *brokers_held(const struct image_brokers *l);
 struct held *settings_held(const struct image_settings *s);
 struct held *features_held(const struct image_features *f);
+struct held *deleted_held(const struct image_deleted *d);
 void held_ref(struct held *h);
+bool held_unref(struct held *h); /* true: that was the last reference */
 
 /* --- image_order.c: places in the sorted lists; *ret_found tells whether it is there --- */
 uint32_t brokers_place(const struct image_brokers *l, int32_t id, bool *ret_found);
@@ -140,5 +151,19 @@ struct image_change *delta_add(struct mem *m, struct delta_object *d, const stru
                                const struct image_topic *new);
 /* STATUS_OK, INVALID (c->error is set), NO_MEMORY. */
 enum status record_apply(struct batch_change *c, const struct record *r) MUST_CHECK;
+enum status record_refuse(struct batch_change *c, const struct record *r, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* The topic as a draft of this batch; NULL: no memory. */
 struct topic_object *batch_topic_draft(struct batch_change *c, const struct image_topic *t);
+/* A new topic takes its place: index, delta. False: no memory; t is released then. */
+bool batch_topic_add(struct batch_change *c, struct topic_object *t);
+/* The same partition with other epochs and leader; NULL: no memory. */
+struct partition_object *partition_next(struct mem *m, const struct image_topic *t, const struct image_partition *p,
+                                        const struct record_change_partition *n);
+
+/* --- image_deleted.c --- */
+struct deleted_object *deleted_object_clone(struct mem *m, const struct image_deleted *d); /* NULL: empty */
+/* Takes a reference to the topic. False: no memory. */
+bool batch_keep_deleted(struct batch_change *c, const struct image_topic *t, int64_t deleted_ms) MUST_CHECK;
+enum status apply_restore_topic(struct batch_change *c, const struct record *r) MUST_CHECK;
+enum status apply_forget_topic(struct batch_change *c, const struct record *r) MUST_CHECK;

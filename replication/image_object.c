@@ -63,8 +63,7 @@ void held_ref(struct held *h)
     h->refs++;
 }
 
-/* True: that was the last reference. */
-static bool unref(struct held *h)
+bool held_unref(struct held *h)
 {
     CHECK(h->refs > 0);
     return --h->refs == 0;
@@ -260,6 +259,7 @@ struct topic_object *topic_object_clone(struct mem *m, const struct image_topic 
     }
     o->t.partition_count = t->partition_count;
     o->t.configs = t->configs;
+    o->t.revived = t->revived;
     if (t->configs != NULL) held_ref(configs_held(t->configs));
     for (uint32_t i = 0; i < t->partition_count; i++) {
         o->partitions[i] = t->partitions[i];
@@ -396,32 +396,32 @@ struct features_object *features_object_change(struct mem *m, const struct image
 
 void partition_release(struct mem *m, const struct image_partition *p)
 {
-    if (p == NULL || !unref(partition_held(p))) return;
+    if (p == NULL || !held_unref(partition_held(p))) return;
     mem_free(m, MEM_CONTROL, OBJECT(p, struct partition_object, p), partition_held(p)->bytes);
 }
 
 void configs_release(struct mem *m, const struct image_configs *c)
 {
-    if (c == NULL || !unref(configs_held(c))) return;
+    if (c == NULL || !held_unref(configs_held(c))) return;
     mem_free(m, MEM_CONTROL, OBJECT(c, struct configs_object, c), configs_held(c)->bytes);
 }
 
 void broker_release(struct mem *m, const struct image_broker *b)
 {
-    if (b == NULL || !unref(broker_held(b))) return;
+    if (b == NULL || !held_unref(broker_held(b))) return;
     mem_free(m, MEM_CONTROL, OBJECT(b, struct broker_object, b), broker_held(b)->bytes);
 }
 
 void quota_release(struct mem *m, const struct image_quota *q)
 {
-    if (q == NULL || !unref(quota_held(q))) return;
+    if (q == NULL || !held_unref(quota_held(q))) return;
     mem_free(m, MEM_CONTROL, OBJECT(q, struct quota_object, q), quota_held(q)->bytes);
 }
 
 void topic_release(struct mem *m, const struct image_topic *t)
 {
     struct topic_object *o = t == NULL ? NULL : topic_of(t);
-    if (o == NULL || !unref(&o->held)) return;
+    if (o == NULL || !held_unref(&o->held)) return;
     for (uint32_t i = 0; i < t->partition_count; i++) partition_release(m, t->partitions[i]);
     configs_release(m, t->configs);
     mem_free(m, MEM_CONTROL, o->partitions, o->room * sizeof *o->partitions);
@@ -431,7 +431,7 @@ void topic_release(struct mem *m, const struct image_topic *t)
 void brokers_release(struct mem *m, const struct image_brokers *l)
 {
     struct brokers_object *o = l == NULL ? NULL : OBJECT(l, struct brokers_object, l);
-    if (o == NULL || !unref(&o->held)) return;
+    if (o == NULL || !held_unref(&o->held)) return;
     for (uint32_t i = 0; i < l->count; i++) broker_release(m, l->brokers[i]);
     mem_free(m, MEM_CONTROL, o->brokers, o->room * sizeof *o->brokers);
     mem_free(m, MEM_CONTROL, o, o->held.bytes);
@@ -440,7 +440,7 @@ void brokers_release(struct mem *m, const struct image_brokers *l)
 void settings_release(struct mem *m, const struct image_settings *s)
 {
     struct settings_object *o = s == NULL ? NULL : OBJECT(s, struct settings_object, s);
-    if (o == NULL || !unref(&o->held)) return;
+    if (o == NULL || !held_unref(&o->held)) return;
     for (uint32_t i = 0; i < s->count; i++) configs_release(m, s->configs[i]);
     for (uint32_t i = 0; i < s->quota_count; i++) quota_release(m, s->quotas[i]);
     mem_free(m, MEM_CONTROL, o->configs, o->room * sizeof *o->configs);
@@ -451,6 +451,6 @@ void settings_release(struct mem *m, const struct image_settings *s)
 void features_release(struct mem *m, const struct image_features *f)
 {
     struct features_object *o = f == NULL ? NULL : OBJECT(f, struct features_object, f);
-    if (o == NULL || !unref(&o->held)) return;
+    if (o == NULL || !held_unref(&o->held)) return;
     mem_free(m, MEM_CONTROL, o, o->held.bytes);
 }

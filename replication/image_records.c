@@ -10,10 +10,9 @@
 
 #define ERROR_BYTES 256
 
-static enum status refuse(struct batch_change *c, const struct record *r, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+#define refuse record_refuse
 
-static enum status refuse(struct batch_change *c, const struct record *r, const char *format, ...)
+enum status record_refuse(struct batch_change *c, const struct record *r, const char *format, ...)
 {
     char what[ERROR_BYTES];
     va_list args;
@@ -120,9 +119,8 @@ static void topic_set(struct batch_change *c, struct topic_object *t, uint32_t n
     t->partitions[number] = &p->p;
 }
 
-/* The same partition with other epochs and leader. */
-static struct partition_object *partition_next(struct mem *m, const struct image_topic *t,
-                                               const struct image_partition *p, const struct record_change_partition *n)
+struct partition_object *partition_next(struct mem *m, const struct image_topic *t, const struct image_partition *p,
+                                        const struct record_change_partition *n)
 {
     bool lead = n->has_leader;
     return partition_object_create(
@@ -193,14 +191,8 @@ static enum status apply_topic(struct batch_change *c, const struct record *r)
         return refuse(c, r, "the id of %.*s is taken", (int)r->topic.name.len, r->topic.name.data);
     struct topic_object *t = topic_object_create(i->mem, r->topic.name, r->topic.id);
     if (t == NULL) return STATUS_NO_MEMORY;
-    if (topic_index_reserve(i->topics, 1 + c->delta->removed) != STATUS_OK ||
-        delta_add(i->mem, c->delta, NULL, &t->t) == NULL) {
-        topic_release(i->mem, &t->t);
-        return STATUS_NO_MEMORY;
-    }
-    t->change = c->delta->d.change_count - 1;
-    CHECK_OK(topic_index_change(i->topics, NULL, &t->t));
-    return STATUS_OK;
+    t->t.revived = r->topic.revived;
+    return batch_topic_add(c, t) ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
 static enum status apply_remove_topic(struct batch_change *c, const struct record *r)
@@ -211,6 +203,7 @@ static enum status apply_remove_topic(struct batch_change *c, const struct recor
     /* undone, it is inserted again, and that must not fail */
     if (topic_index_reserve(i->topics, 1 + c->delta->removed) != STATUS_OK) return STATUS_NO_MEMORY;
     struct topic_object *o = topic_of(t);
+    if (r->topic.deleted_ms > 0 && !batch_keep_deleted(c, t, r->topic.deleted_ms)) return STATUS_NO_MEMORY;
     if (!o->draft) {
         if (delta_add(i->mem, c->delta, t, NULL) == NULL) return STATUS_NO_MEMORY;
     }
@@ -220,6 +213,8 @@ static enum status apply_remove_topic(struct batch_change *c, const struct recor
     if (o->draft) {
         c->delta->changes[o->change].new =
             NULL; /* made and removed by this batch: old is NULL too, dropped at the end */
+        if (r->topic.deleted_ms > 0) o->t.index = c->delta->d.index;
+        o->draft = false;
         topic_release(i->mem, t);
     }
     return STATUS_OK;
@@ -389,6 +384,8 @@ enum status record_apply(struct batch_change *c, const struct record *r)
     case RECORD_QUOTA: return apply_quota(c, r);
     case RECORD_PRODUCER_IDS: return apply_producer_ids(c, r);
     case RECORD_FEATURE: return apply_feature(c, r);
+    case RECORD_RESTORE_TOPIC: return apply_restore_topic(c, r);
+    case RECORD_FORGET_TOPIC: return apply_forget_topic(c, r);
     default: CHECK(false);
     }
 }

@@ -10,8 +10,9 @@
  *    24 u64 epoch of the finalized features
  *    32 ... 0
  *
- * Order: brokers by id, features by name, settings by (type, name, key), quotas, topics by name (each with its
- * partitions by number and its settings by key), producer ids, broker epochs. So the same state has the same bytes.
+ * Order: brokers by id, features by name, settings by (type, name, key), quotas, deleted topics by time (each as below,
+ * then its removal), topics by name (each with its partitions by number and its settings by key), producer ids, broker
+ * epochs. So the same state has the same bytes.
  *
  * The writer holds references to the objects of one moment, so it is slow for nobody: the image goes on, next() encodes
  * a piece at a time. The reader builds an image apart.
@@ -43,6 +44,7 @@ enum section {
     SECTION_FEATURES,
     SECTION_SETTINGS,
     SECTION_QUOTAS,
+    SECTION_DELETED,
     SECTION_TOPICS,
     SECTION_COUNTERS,
     SECTION_END
@@ -59,6 +61,7 @@ struct image_writer {
     const struct image_brokers *brokers;
     const struct image_settings *settings;
     const struct image_features *features;
+    const struct image_deleted *deleted;
     const struct image_topic **topics;
     uint32_t topic_count, frames;
     uint64_t index;
@@ -90,6 +93,8 @@ struct image_writer *image_writer_create(struct image *i)
     w->brokers = &i->brokers->l;
     w->settings = &i->settings->s;
     w->features = &i->features->f;
+    w->deleted = &i->deleted->d;
+    held_ref(deleted_held(w->deleted));
     held_ref(brokers_held(w->brokers));
     held_ref(settings_held(w->settings));
     held_ref(features_held(w->features));
@@ -109,6 +114,7 @@ void image_writer_destroy(struct image_writer *w)
     brokers_release(m, w->brokers);
     settings_release(m, w->settings);
     features_release(m, w->features);
+    deleted_release(m, w->deleted);
     arena_deinit(&w->arena);
     mem_free(m, MEM_CONTROL, w->topics, (w->topic_count + 1) * sizeof *w->topics);
     mem_free(m, MEM_CONTROL, w, sizeof *w);
@@ -142,6 +148,8 @@ static size_t estimate(const struct record *r)
     case RECORD_REMOVE_TOPIC:
     case RECORD_CHANGE_PARTITION:
     case RECORD_PRODUCER_IDS:
+    case RECORD_RESTORE_TOPIC:
+    case RECORD_FORGET_TOPIC:
     default: return bytes;
     }
 }
@@ -200,7 +208,7 @@ static struct record partition_record(const struct image_topic *t, const struct 
 static bool topic_next(const struct image_topic *t, struct place *p, struct record *ret_record)
 {
     if (p->step == 0) {
-        *ret_record = (struct record){.type = RECORD_TOPIC, .topic = {t->name, t->id}};
+        *ret_record = (struct record){.type = RECORD_TOPIC, .topic = {t->name, t->id, t->revived, 0}};
         p->step = 1;
         return true;
     }
@@ -218,6 +226,14 @@ static bool topic_next(const struct image_topic *t, struct place *p, struct reco
     }
     *p = (struct place){.section = p->section, .at = p->at + 1};
     return false;
+}
+
+/* The same for a deleted one, whose last record is its removal. */
+static void deleted_next(const struct image_deleted_topic *d, struct place *p, struct record *ret_record)
+{
+    if (topic_next(d->topic, p, ret_record)) return;
+    *ret_record =
+        (struct record){.type = RECORD_REMOVE_TOPIC, .topic = {.id = d->topic->id, .deleted_ms = d->deleted_ms}};
 }
 
 static bool settings_next(const struct image_settings *s, struct place *p, struct record *ret_record)
@@ -255,6 +271,10 @@ static bool next_record(const struct image_writer *w, struct place *p, struct re
         case SECTION_QUOTAS:
             if (p->at == w->settings->quota_count) break;
             *ret_record = quota_record(w->settings->quotas[p->at++]);
+            return true;
+        case SECTION_DELETED:
+            if (p->at == w->deleted->count) break;
+            deleted_next(&w->deleted->topics[p->at], p, ret_record);
             return true;
         case SECTION_TOPICS:
             if (p->at == w->topic_count) break;
@@ -497,6 +517,7 @@ static void exchange(struct image_reader *r, struct delta_object *d)
     d->d.new_settings = &f->settings->s;
     d->d.old_features = &i->features->f;
     d->d.new_features = &f->features->f;
+    d->d.old_deleted = &i->deleted->d;
     f->features->f.epoch = r->features_epoch;
     uint32_t deltas = i->deltas + 1;
     *i = *f;

@@ -13,7 +13,7 @@
 #define FEATURE_NAME_MAX 128
 
 static_assert(CONFIG_VALUE_BYTES_MAX == WIRE_STRING_MAX, "a config value travels as a Kafka string");
-static_assert(RECORD_NEXT == RECORD_FEATURE + 1, "one name and one rule for each type");
+static_assert(RECORD_NEXT == RECORD_FORGET_TOPIC + 1, "one name and one rule for each type");
 
 void record_list_init(struct record_list *l, struct arena *a)
 {
@@ -54,6 +54,8 @@ const char *record_type_name(enum record_type t)
         [RECORD_QUOTA] = "quota",
         [RECORD_PRODUCER_IDS] = "producer ids",
         [RECORD_FEATURE] = "feature",
+        [RECORD_RESTORE_TOPIC] = "restore topic",
+        [RECORD_FORGET_TOPIC] = "forget topic",
     };
     CHECK(t > 0 && (unsigned)t < RECORD_NEXT);
     return names[t];
@@ -170,8 +172,11 @@ bool record_valid(const struct record *r)
         return r->change_broker.id >= 0 && r->change_broker.epoch >= 1 &&
                r->change_broker.directories.count <= BROKER_ITEMS_MAX;
     case RECORD_BROKER_EPOCHS: return r->broker.epoch >= 0;
-    case RECORD_TOPIC: return topic_valid(r->topic.name) && !uuid_is_zero(r->topic.id);
-    case RECORD_REMOVE_TOPIC: return !uuid_is_zero(r->topic.id);
+    case RECORD_TOPIC:
+        return topic_valid(r->topic.name) && !uuid_is_zero(r->topic.id) && r->topic.revived <= (uint32_t)PARTITIONS_MAX;
+    case RECORD_REMOVE_TOPIC: return !uuid_is_zero(r->topic.id) && r->topic.deleted_ms >= 0;
+    case RECORD_RESTORE_TOPIC:
+    case RECORD_FORGET_TOPIC: return !uuid_is_zero(r->topic.id);
     case RECORD_PARTITION: return partition_valid(&r->partition);
     case RECORD_CHANGE_PARTITION: return change_partition_valid(&r->change_partition);
     case RECORD_CONFIG: return config_valid(&r->config);

@@ -40,6 +40,8 @@ enum record_type {
     RECORD_QUOTA = 11,
     RECORD_PRODUCER_IDS = 12,
     RECORD_FEATURE = 13,
+    RECORD_RESTORE_TOPIC = 14, /* a deleted topic; raises its leader epochs */
+    RECORD_FORGET_TOPIC = 15,  /* a deleted topic */
     /* 20-27 are taken (metadata.proto) */
 };
 
@@ -133,7 +135,9 @@ struct record {
         struct {
             struct str name; /* TOPIC only */
             struct uuid id;
-        } topic; /* TOPIC, REMOVE_TOPIC */
+            uint32_t revived;   /* TOPIC only, in snapshots: image_topic.revived */
+            int64_t deleted_ms; /* REMOVE_TOPIC only: kept as deleted at that time; 0: gone for good */
+        } topic;                /* TOPIC, REMOVE_TOPIC, RESTORE_TOPIC, FORGET_TOPIC */
         struct record_partition partition;
         struct record_change_partition change_partition;
         struct record_config config;

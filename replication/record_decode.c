@@ -203,8 +203,14 @@ static bool get_small(struct unpacking *u, const Leat__Metadata__Record *m, stru
     case RECORD_TOPIC:
         known(u, &m->topic->base);
         r->topic.name = text(m->topic->name);
+        r->topic.revived = m->topic->has_revived ? m->topic->revived : 0;
         return get_uuid(m->topic->id, &r->topic.id);
-    case RECORD_REMOVE_TOPIC: known(u, &m->remove_topic->base); return get_uuid(m->remove_topic->id, &r->topic.id);
+    case RECORD_REMOVE_TOPIC:
+        known(u, &m->remove_topic->base);
+        r->topic.deleted_ms = m->remove_topic->has_deleted_ms ? m->remove_topic->deleted_ms : 0;
+        return get_uuid(m->remove_topic->id, &r->topic.id);
+    case RECORD_RESTORE_TOPIC: known(u, &m->restore_topic->base); return get_uuid(m->restore_topic->id, &r->topic.id);
+    case RECORD_FORGET_TOPIC: known(u, &m->forget_topic->base); return get_uuid(m->forget_topic->id, &r->topic.id);
     case RECORD_PRODUCER_IDS:
         known(u, &m->producer_ids->base);
         r->producer_ids.broker = m->producer_ids->broker;
@@ -250,7 +256,9 @@ static bool get(struct unpacking *u, const Leat__Metadata__Record *m, struct rec
     case RECORD_TOPIC:
     case RECORD_REMOVE_TOPIC:
     case RECORD_PRODUCER_IDS:
-    case RECORD_FEATURE: return get_small(u, m, r);
+    case RECORD_FEATURE:
+    case RECORD_RESTORE_TOPIC:
+    case RECORD_FORGET_TOPIC: return get_small(u, m, r);
     default: u->unknown = true; return false;
     }
 }

@@ -202,12 +202,30 @@ static Leat__Metadata__Topic *pack_topic(struct packing *p, const struct record 
     NEW(p, m, Leat__Metadata__Topic, leat__metadata__topic);
     m->name = text(r->topic.name);
     m->id = id_bytes(&r->topic.id);
+    m->has_revived = r->topic.revived > 0;
+    m->revived = r->topic.revived;
     return m;
 }
 
 static Leat__Metadata__RemoveTopic *pack_remove_topic(struct packing *p, const struct record *r)
 {
     NEW(p, m, Leat__Metadata__RemoveTopic, leat__metadata__remove_topic);
+    m->id = id_bytes(&r->topic.id);
+    m->has_deleted_ms = r->topic.deleted_ms > 0;
+    m->deleted_ms = r->topic.deleted_ms;
+    return m;
+}
+
+static Leat__Metadata__RestoreTopic *pack_restore_topic(struct packing *p, const struct record *r)
+{
+    NEW(p, m, Leat__Metadata__RestoreTopic, leat__metadata__restore_topic);
+    m->id = id_bytes(&r->topic.id);
+    return m;
+}
+
+static Leat__Metadata__ForgetTopic *pack_forget_topic(struct packing *p, const struct record *r)
+{
+    NEW(p, m, Leat__Metadata__ForgetTopic, leat__metadata__forget_topic);
     m->id = id_bytes(&r->topic.id);
     return m;
 }
@@ -275,6 +293,8 @@ static Leat__Metadata__Record *pack(struct packing *p, const struct record *r)
     case RECORD_QUOTA: KIND(p, m, QUOTA, quota, pack_quota(p, &r->quota));
     case RECORD_PRODUCER_IDS: KIND(p, m, PRODUCER_IDS, producer_ids, pack_producer_ids(p, r));
     case RECORD_FEATURE: KIND(p, m, FEATURE, feature, pack_feature(p, r));
+    case RECORD_RESTORE_TOPIC: KIND(p, m, RESTORE_TOPIC, restore_topic, pack_restore_topic(p, r));
+    case RECORD_FORGET_TOPIC: KIND(p, m, FORGET_TOPIC, forget_topic, pack_forget_topic(p, r));
     default: CHECK(false);
     }
     return m;

@@ -3,7 +3,7 @@
 #pragma once
 #include "replication/record.h"
 
-#define RECORD_NEXT 14u /* one above the last type */
+#define RECORD_NEXT 16u /* one above the last type */
 
 bool record_valid(const struct record *r); /* every bound of record.h */
 

@@ -304,6 +304,96 @@ static void topics_are_deleted_by_name_and_id(void)
     end();
 }
 
+static struct rule_error restored(struct topic_ref ref)
+{
+    const struct image_topic *t;
+    ASSERT_EQ(controller_restore_topic(&controller, &ref, &list, &error, &t), STATUS_OK);
+    return error;
+}
+
+static void delete_topic(struct str name)
+{
+    const struct image_topic *t;
+    ASSERT_EQ(controller_delete_topic(&controller, &(struct topic_ref){name, {{0}}}, &list, &error, &t), STATUS_OK);
+    ASSERT_EQ(error.code, RULE_OK);
+    apply();
+}
+
+/* With its id, settings and partitions, in new leader epochs; the newest of a name; never over another topic. */
+static void deleted_topics_come_back(void)
+{
+    struct config_entry keep = {STR("retention.ms"), STR("5")};
+    struct topic_wish wish = {
+        .name = STR("a.b"), .partitions = 3, .replication_factor = 2, .configs = &keep, .config_count = 1};
+    begin(2);
+    controller.undelete_ms = 1000;
+    controller.now_ms = 5000;
+    struct topic_answer first = create(wish);
+    apply();
+    delete_topic(STR("a.b"));
+    ASSERT(image_deleted(image)->count == 1 && image_deleted(image)->partition_count == 3);
+    controller.now_ms = 5400;
+    struct topic_answer second = create(wish);
+    apply();
+    ASSERT_EQ(restored((struct topic_ref){STR("a.b"), {{0}}}).code, RULE_TOPIC_ALREADY_EXISTS);
+    ASSERT_EQ(restored((struct topic_ref){STR_NULL, first.id}).code, RULE_TOPIC_ALREADY_EXISTS);
+    delete_topic(STR("a.b"));
+    (void)create((struct topic_wish){.name = STR("a_b"), .partitions = 1, .replication_factor = 1});
+    apply();
+    ASSERT_EQ(restored((struct topic_ref){STR("a.b"), {{0}}}).code, RULE_INVALID_TOPIC); /* collides */
+    controller.undelete_ms = 0;
+    delete_topic(STR("a_b")); /* for good */
+    controller.undelete_ms = 1000;
+    ASSERT_EQ(image_deleted(image)->count, 2);
+    ASSERT_EQ(restored((struct topic_ref){STR("a.b"), {{0}}}).code, RULE_OK);
+    ASSERT_EQ(restored((struct topic_ref){STR_NULL, second.id}).code, RULE_INVALID_REQUEST); /* twice */
+    ASSERT_EQ(list.count, 1);
+    apply();
+    const struct image_topic *t = image_topic_by_name(image, STR("a.b"));
+    ASSERT(t != NULL && uuid_equal(t->id, second.id) && t->partition_count == 3 && t->revived == 3);
+    ASSERT(str_equal(image_configs_find(t->configs, STR("retention.ms"))->value, STR("5")));
+    for (uint32_t i = 0; i < 3; i++) ASSERT(t->partitions[i]->leader_epoch == 1 && t->partitions[i]->leader >= 0);
+    ASSERT_EQ(restored((struct topic_ref){STR_NULL, second.id}).code, RULE_UNKNOWN_TOPIC_ID);
+    ASSERT_EQ(restored((struct topic_ref){STR("nobody"), {{0}}}).code, RULE_UNKNOWN_TOPIC_OR_PARTITION);
+    delete_topic(STR("a.b"));
+    controller.now_ms = 6399;
+    ASSERT_EQ(restored((struct topic_ref){STR_NULL, first.id}).code, RULE_UNKNOWN_TOPIC_OR_PARTITION); /* too late */
+    ASSERT_EQ(restored((struct topic_ref){STR("a.b"), {{0}}}).code, RULE_OK);
+    clear();
+    controller.now_ms = 6400;
+    (void)restored((struct topic_ref){STR("a.b"), {{0}}});
+    expect(&error, RULE_UNKNOWN_TOPIC_OR_PARTITION,
+           "Topic 'a.b' was deleted 1 s ago; leat.undelete.ms keeps it for 1 s.");
+    ASSERT_EQ(list.count, 0);
+    ASSERT_EQ(controller_forget_topics(&controller, &list), STATUS_OK);
+    ASSERT_EQ(list.count, 2);
+    apply();
+    ASSERT(image_deleted(image)->count == 0 && image_deleted(image)->partition_count == 0);
+    end();
+}
+
+/* However fast topics come and go, the image does not grow without bound: the oldest are forgotten first. */
+static void deleted_topics_are_bounded(void)
+{
+    char name[16];
+    begin(1);
+    controller.undelete_ms = 1000000;
+    for (int i = 0; i < 30; i++) {
+        controller.now_ms = 1000 + i;
+        snprintf(name, sizeof name, "t%d", i);
+        struct str s = {name, (int32_t)strlen(name)};
+        (void)create((struct topic_wish){.name = s, .partitions = 1500, .replication_factor = 1});
+        apply();
+        ASSERT_EQ(controller_forget_topics(&controller, &list), STATUS_OK);
+        delete_topic(s);
+        ASSERT(image_deleted(image)->partition_count <= DELETED_PARTITIONS_MAX + 1500);
+    }
+    const struct image_deleted *d = image_deleted(image);
+    ASSERT_EQ(d->count, 14);
+    ASSERT(str_equal(d->topics[0].topic->name, STR("t16")) && d->topics[13].deleted_ms == 1029);
+    end();
+}
+
 static void topics_grow(void)
 {
     static const int32_t one[] = {1}, both[] = {0, 1};
@@ -563,6 +653,8 @@ TEST_MAIN("controller", {"names as Kafka", names_as_kafka},
           {"one refused topic does not hurt its neighbours", one_refused_topic_does_not_hurt_its_neighbours},
           {"a call that no batch holds is refused", a_call_that_no_batch_holds_is_refused},
           {"topics are deleted by name and id", topics_are_deleted_by_name_and_id}, {"topics grow", topics_grow},
+          {"deleted topics come back", deleted_topics_come_back},
+          {"deleted topics are bounded", deleted_topics_are_bounded},
           {"settings change by increments", settings_change_by_increments},
           {"resources must be there", resources_must_be_there},
           {"the older request replaces all", the_older_request_replaces_all},

@@ -165,18 +165,28 @@ static void gen_setting(struct prng *p, const struct image_topic *t, struct reco
     }
 }
 
+/* The names of deleted topics may be taken by now. */
+static void gen_undelete(struct prng *p, const struct image *i, struct record_list *l)
+{
+    const struct image_deleted *d = image_deleted(i);
+    if (d->count == 0 && prng_chance(p, 9, 10)) return;
+    struct record *r = record_list_add(l, prng_chance(p, 2, 3) ? RECORD_RESTORE_TOPIC : RECORD_FORGET_TOPIC);
+    r->topic.id = d->count > 0 && prng_chance(p, 19, 20) ? d->topics[prng_below(p, d->count)].topic->id : gen_uuid(p);
+}
+
 void record_gen(struct prng *p, const struct image *i, struct record_list *l, uint32_t most)
 {
     for (uint64_t n = 1 + prng_below(p, most); n > 0; n--) {
         struct str name = gen_topic_name(l->arena, (uint32_t)prng_below(p, GEN_TOPICS));
         const struct image_topic *t = image_topic_by_name(i, name);
-        uint64_t what = prng_below(p, 12);
+        uint64_t what = prng_below(p, 13);
         struct record *r;
         if (what < 3 && (t == NULL || prng_chance(p, 1, 20))) {
             gen_new_topic(p, l, name);
         } else if (what == 3 && (t != NULL || prng_chance(p, 1, 20))) {
             r = record_list_add(l, RECORD_REMOVE_TOPIC);
             r->topic.id = t != NULL ? t->id : gen_uuid(p);
+            r->topic.deleted_ms = prng_chance(p, 2, 3) ? 1 + (int64_t)prng_below(p, 1000) : 0;
             if (prng_chance(p, 1, 3)) gen_new_topic(p, l, name); /* the name taken anew */
         } else if (what < 7 && t != NULL) {
             if (what == 4)
@@ -187,6 +197,8 @@ void record_gen(struct prng *p, const struct image *i, struct record_list *l, ui
             gen_broker(p, i, l);
         } else if (what < 11) {
             gen_setting(p, t, l);
+        } else if (what == 12) {
+            gen_undelete(p, i, l);
         } else {
             r = record_list_add(l, RECORD_PRODUCER_IDS);
             r->producer_ids.broker = 1;

@@ -82,7 +82,12 @@ static void print_fields(struct dump *d, const struct record *r)
     case RECORD_BROKER_STARTED: dump_int(d, "broker", r->broker.id); /* fall through */
     case RECORD_BROKER_EPOCHS: dump_int(d, "broker_epoch", r->broker.epoch); break;
     case RECORD_TOPIC: text(d, "topic", r->topic.name); /* fall through */
-    case RECORD_REMOVE_TOPIC: dump_hex(d, "topic_id", r->topic.id.b, sizeof r->topic.id.b); break;
+    case RECORD_REMOVE_TOPIC:
+    case RECORD_RESTORE_TOPIC:
+    case RECORD_FORGET_TOPIC:
+        dump_hex(d, "topic_id", r->topic.id.b, sizeof r->topic.id.b);
+        if (r->type == RECORD_REMOVE_TOPIC && r->topic.deleted_ms > 0) dump_time(d, "deleted", r->topic.deleted_ms);
+        break;
     case RECORD_PARTITION: print_partition(d, &r->partition); break;
     case RECORD_CHANGE_PARTITION: print_change(d, &r->change_partition); break;
     case RECORD_CONFIG:
