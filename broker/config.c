@@ -67,6 +67,8 @@ const struct config_key broker_keys[] = {
     {"leat.memory.bytes", CONFIG_BYTES, "0", 0, 1024 * GIB, NULL, "budget; 0: a quarter of the machine", 0},
     {"leat.cache.bytes", CONFIG_BYTES, "0", 0, 1024 * GIB, NULL, "unmoved bytes and tail cache; 0: by memory", 0},
     {"leat.disk.reserve.bytes", CONFIG_BYTES, "0", 0, 1024 * GIB, NULL, "kept free; 0: store's default", 0},
+    {"leat.undelete.ms", CONFIG_INT, "3600000", 0, INT64_MAX / 1000000, NULL, "a deleted topic can come back; 0: never",
+     0},
     {"leat.disk.stall.ms", CONFIG_INT, "30000", 100, INT64_MAX / 1000000, NULL, "a write this old fences the disk", 0},
     OF_TOPICS("compression.gzip.level", CONFIG_INT, -1, 9, NULL),
     OF_TOPICS("compression.lz4.level", CONFIG_INT, 1, 17, NULL),
@@ -379,6 +381,7 @@ static void read_numbers(const struct config *c, struct broker_config *b)
     b->cache_bytes = (uint64_t)config_int(c, "leat.cache.bytes");
     b->reserve_bytes = (uint64_t)config_int(c, "leat.disk.reserve.bytes");
     b->stall_ms = config_int(c, "leat.disk.stall.ms");
+    b->undelete_ms = config_int(c, "leat.undelete.ms");
     b->idle_ms = config_int(c, "connections.max.idle.ms");
     b->default_partitions = (int32_t)config_int(c, "num.partitions");
     b->default_replication_factor = (int16_t)config_int(c, "default.replication.factor");

@@ -24,7 +24,7 @@ struct broker_config {
     uint32_t connections_max;   /* of the process */
     uint32_t fetch_max_bytes, fetch_sessions_max;
     uint64_t segment_bytes, journal_bytes, memory_bytes, cache_bytes, reserve_bytes; /* 0: chosen at start */
-    int64_t roll_ms, stall_ms, idle_ms;
+    int64_t roll_ms, stall_ms, idle_ms, undelete_ms;
     int32_t default_partitions;
     int16_t default_replication_factor;
     struct group_settings groups;

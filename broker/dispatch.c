@@ -52,6 +52,9 @@ const struct api served_apis[] = {
     {API_CONSUMER_GROUP_DESCRIBE, false, &consumer_group_describe_flow, group_api_hurry},
     {API_LIST_CONFIG_RESOURCES, false, &list_config_resources_flow, NULL},
     {API_DESCRIBE_TOPIC_PARTITIONS, false, &describe_topic_partitions_flow, NULL},
+    {API_LEAT_UNDELETE_TOPICS, false, &undelete_topics_flow, NULL},
+    {API_LEAT_LIST_DELETED_TOPICS, false, &list_deleted_topics_flow, NULL},
+    {API_LEAT_LIST_QUARANTINE, false, &list_quarantine_flow, NULL},
 };
 const uint32_t served_api_count = sizeof served_apis / sizeof served_apis[0];
 

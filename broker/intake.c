@@ -3,13 +3,15 @@
  *
  * Path: pointers first (index, settings, brokers, features), in one step, so a request never sees half of a
  * publication; then each changed partition of ours, INTAKE_WORKS at a time:
- *   new here       find it in the store, or make it -> settings -> leader epoch -> lane
+ *   new here       find it in the store, or take it out of the trash, or make it -> settings -> leader epoch -> lane
  *   still here     settings; leader epoch where it went up
  *   gone from here lane closed -> deletion
  *
  * Failure modes: a partition that cannot be made or get its epoch has no lane, one log line says why, clients are told
- * to try again, and the next start tries anew. A partition of the store that the first publication does not know is set
- * aside (rule D13): not served, nothing deleted, one log line. */
+ * to try again, and the next start tries anew; one of a restored topic is never made in place of what cannot be taken
+ * back. A partition of the store that the first publication does not know goes to the quarantine, with one log line
+ * (rule D13: only now is it sure that nobody mentions it); one of a deleted topic to the trash, as its deletion was cut
+ * off. */
 #include "broker/intake.h"
 #include "base/bytes.h"
 #include "broker/burials.h"
@@ -49,45 +51,59 @@ static int32_t partitions(const struct image_topic *t)
 /* ---- deletions ---- */
 
 static void bury_next(struct intake *i);
+static void end_if_done(struct intake *i);
+
+static void grave_free(struct intake *i, struct grave *g)
+{
+    if (g->note != NULL && i->stopping && --g->note->holders == 0)
+        mem_free(i->shard->env->mem, MEM_CONTROL, g->note, sizeof *g->note);
+    else if (g->note != NULL && !i->stopping)
+        burial_note_drop(i->shard, g->note);
+    g->note = NULL;
+    if (g->lane != NULL)
+        lane_free(g->lane);
+    else
+        mem_free(i->shard->env->mem, MEM_CONTROL, g, sizeof *g);
+}
 
 static void deleted(struct partition_delete *op)
 {
     struct deletion_work *d = container_of(op, struct deletion_work, op);
     struct intake *i = d->intake;
-    struct lane *l = d->lane;
+    struct grave *g = d->grave;
     if (op->status != STATUS_OK && !i->stopping)
         SHARD_LOG(i->shard, LOG_ERROR, "partition.not.deleted", LOG_STATUS("status", op->status));
-    d->lane = NULL;
-    if (l->note != NULL) burial_note_drop(i->shard, l->note);
-    l->note = NULL;
-    lane_free(l);
+    d->grave = NULL;
+    grave_free(i, g);
     bury_next(i);
+    end_if_done(i);
 }
 
 static void bury_next(struct intake *i)
 {
     for (uint32_t k = 0; k < INTAKE_DELETIONS && !i->stopping && !list_empty(&i->graves); k++) {
         struct deletion_work *d = &i->deletions[k];
-        if (d->lane != NULL) continue;
+        if (d->grave != NULL) continue;
         d->intake = i;
-        d->lane = container_of(list_pop_front(&i->graves), struct lane, in_graves);
+        d->grave = container_of(list_pop_front(&i->graves), struct grave, in_graves);
         d->op.done = deleted;
-        partition_delete(d->lane->partition, &d->op);
+        d->op.to = d->grave->to;
+        partition_delete(d->grave->partition, &d->op);
     }
 }
 
-static bool same_directory(const struct lane *l, const struct image_topic *t, int32_t number)
+static bool same_directory(const struct grave *g, const struct image_topic *t, int32_t number)
 {
-    return partition_number(l->partition) == number && strcmp(partition_topic(l->partition), t->name.data) == 0;
+    return partition_number(g->partition) == number && strcmp(partition_topic(g->partition), t->name.data) == 0;
 }
 
 /* A partition that has the directory of this one is still being deleted. */
 static bool haunted(const struct intake *i, const struct image_topic *t, int32_t number)
 {
     for (uint32_t k = 0; k < INTAKE_DELETIONS; k++)
-        if (i->deletions[k].lane != NULL && same_directory(i->deletions[k].lane, t, number)) return true;
+        if (i->deletions[k].grave != NULL && same_directory(i->deletions[k].grave, t, number)) return true;
     list_each (n, &i->graves)
-        if (same_directory(container_of(n, struct lane, in_graves), t, number)) return true;
+        if (same_directory(container_of(n, struct grave, in_graves), t, number)) return true;
     return false;
 }
 
@@ -102,10 +118,10 @@ static struct burial_note *note_of(const struct intake *i, struct uuid topic)
 
 static void bury(struct intake *i, struct lane *l, struct uuid topic)
 {
-    l->note = note_of(i, topic);
-    if (l->note != NULL) l->note->holders++;
     lane_close(l);
-    list_push_back(&i->graves, &l->in_graves);
+    l->grave = (struct grave){.partition = l->partition, .lane = l, .note = note_of(i, topic), .to = STORE_TRASH};
+    if (l->grave.note != NULL) l->grave.note->holders++;
+    list_push_back(&i->graves, &l->grave.in_graves);
     bury_next(i);
 }
 
@@ -152,14 +168,27 @@ static void created(struct partition_create *op)
     work_next(w);
 }
 
+static void revived(struct partition_revive *op)
+{
+    struct partition_work *w = container_of(op, struct partition_work, revive);
+    if (op->status == STATUS_OK && !update(w, op->partition)) return;
+    if (op->status != STATUS_OK) tell(w, "cannot be taken back out of the trash", op->status);
+    work_next(w);
+}
+
 /* True: nothing to wait for. */
 static bool open_partition(struct partition_work *w)
 {
     struct shard *s = w->intake->shard;
-    struct partition *p = store_find(s->store, image_topic_id(w->topic), w->number);
-    if (p != NULL) return update(w, p);
     if (haunted(w->intake, w->topic, w->number)) {
         env_timer_start(s->env, &w->again, mono_add(s->env->now, AGAIN_NS));
+        return false;
+    }
+    struct partition *p = store_find(s->store, image_topic_id(w->topic), w->number);
+    if (p != NULL) return update(w, p);
+    if ((uint32_t)w->number < w->topic->revived) {
+        w->revive.done = revived;
+        partition_revive(s->store, w->topic->name.data, image_topic_id(w->topic), w->number, &w->revive);
         return false;
     }
     w->create.done = created;
@@ -175,8 +204,17 @@ static void again(struct timer *t)
 
 /* ---- the walk ---- */
 
-static void end(struct intake *i)
+static bool burying(const struct intake *i)
 {
+    bool any = !list_empty(&i->graves);
+    for (uint32_t k = 0; k < INTAKE_DELETIONS; k++) any |= i->deletions[k].grave != NULL;
+    return any;
+}
+
+/* The first publication waits for its strangers: their names are nobody's until they are gone (rule A6). */
+static void end_if_done(struct intake *i)
+{
+    if (i->p == NULL || i->running > 0 || (i->p->first && burying(i))) return;
     uint64_t index = i->p->index;
     i->p = NULL;
     for (struct list_node *n; (n = list_pop_front(&i->notes)) != NULL;)
@@ -213,7 +251,8 @@ static void work_next(struct partition_work *w)
             return;
         }
     }
-    if (--i->running == 0) end(i);
+    i->running--;
+    end_if_done(i);
 }
 
 static void take_pointers(struct shard *s, const struct publication *p)
@@ -240,18 +279,40 @@ static void note_removals(struct intake *i)
     }
 }
 
-/* Rule D13: only now, when the metadata has caught up. */
-static void set_strangers_aside(struct shard *s)
+static bool was_deleted(const struct image_deleted *deleted, struct uuid id)
 {
+    return deleted != NULL && image_deleted_find(deleted, STR_NULL, id) != NULL;
+}
+
+/* Rule D13: only now, when the metadata has caught up. */
+static void set_aside(struct intake *i, struct partition *p, bool was_deleted)
+{
+    struct shard *s = i->shard;
+    struct grave *g = mem_zalloc(s->env->mem, MEM_CONTROL, sizeof *g);
+    SHARD_LOG(s, LOG_WARN, was_deleted ? "partition.deleted" : "partition.unknown",
+              LOG_STR("topic", partition_topic(p)), LOG_INT("partition", partition_number(p)),
+              LOG_STR("effect", g == NULL     ? "no memory to move it away: kept, not served"
+                                : was_deleted ? "its topic was deleted: it goes to the trash"
+                                              : "the metadata does not know it: it goes to the quarantine"));
+    if (g == NULL) return;
+    *g = (struct grave){.partition = p, .to = was_deleted ? STORE_TRASH : STORE_QUARANTINE};
+    list_push_back(&i->graves, &g->in_graves);
+}
+
+static void set_strangers_aside(struct shard *s, const struct image_deleted *deleted)
+{
+    struct uuid last = {{0}};
+    bool last_deleted = false;
     for (struct partition *p = NULL; (p = store_next(s->store, p)) != NULL;) {
         struct topic_id id = partition_topic_id(p);
         struct uuid u;
         memcpy(u.b, id.b, sizeof u.b);
         if (hosts(s, topic_index_by_id(s->topics, u), partition_number(p))) continue;
-        SHARD_LOG(s, LOG_WARN, "partition.unknown", LOG_STR("topic", partition_topic(p)),
-                  LOG_INT("partition", partition_number(p)),
-                  LOG_STR("effect", "the metadata does not know it: kept on disk, not served"));
+        if (!uuid_equal(u, last)) last_deleted = was_deleted(deleted, u); /* those of one topic stand together */
+        last = u;
+        set_aside(s->intake, p, last_deleted);
     }
+    bury_next(s->intake);
 }
 
 /* New defaults of the brokers reach every partition. */
@@ -276,7 +337,7 @@ void shard_take_in(struct shard *s, const struct publication *p)
     i->number = 0;
     note_removals(i);
     take_pointers(s, p);
-    if (p->first) set_strangers_aside(s);
+    if (p->first) set_strangers_aside(s, p->deleted);
     if (p->settings != NULL && !p->first) settings_changed(s);
     i->running = INTAKE_WORKS; /* the last one that finds nothing more to do ends it */
     for (uint32_t k = 0; k < INTAKE_WORKS; k++) {
@@ -297,11 +358,8 @@ void intake_stop(struct intake *i)
 void intake_destroy(struct intake *i)
 {
     struct mem *m = i->shard->env->mem;
-    for (struct list_node *n; (n = list_pop_front(&i->graves)) != NULL;) {
-        struct lane *l = container_of(n, struct lane, in_graves);
-        if (l->note != NULL && --l->note->holders == 0) mem_free(m, MEM_CONTROL, l->note, sizeof *l->note);
-        lane_free(l);
-    }
-    for (uint32_t k = 0; k < INTAKE_DELETIONS; k++) CHECK(i->deletions[k].lane == NULL);
+    for (struct list_node *n; (n = list_pop_front(&i->graves)) != NULL;)
+        grave_free(i, container_of(n, struct grave, in_graves));
+    for (uint32_t k = 0; k < INTAKE_DELETIONS; k++) CHECK(i->deletions[k].grave == NULL);
     mem_free(m, MEM_CONTROL, i, sizeof *i);
 }

@@ -4,7 +4,8 @@
  * time; shard_taken_in answers when all of it but deletions is done.
  *
  * Deletions go on behind the answer, a few at a time. A topic of that name is not made again before the last of them
- * has ended, on whatever shard (burials.h). */
+ * has ended, on whatever shard (burials.h). A topic that was deleted and restored takes its partitions back out of the
+ * trash. */
 #pragma once
 #include "broker/lane.h"
 #include "broker/metadata.h"
@@ -18,13 +19,14 @@ struct partition_work { /* one partition at a time */
     int32_t number;
     bool fresh; /* settings and epoch are new to the partition */
     struct partition_create create;
+    struct partition_revive revive;
     struct partition_change epoch;
     struct timer again;
 };
 
 struct deletion_work {
     struct intake *intake;
-    struct lane *lane; /* NULL: free */
+    struct grave *grave; /* NULL: free */
     struct partition_delete op;
 };
 
@@ -36,7 +38,7 @@ struct intake {
     uint32_t running;
     bool stopping;
     struct list notes;  /* of the topics that the publication takes away (burials.h) */
-    struct list graves; /* closed lanes whose partitions are to be deleted, oldest first */
+    struct list graves; /* partitions that are to go, oldest first */
     struct partition_work works[INTAKE_WORKS];
     struct deletion_work deletions[INTAKE_DELETIONS];
 };

@@ -46,7 +46,7 @@ static void finish(struct produce_part *p, enum status status)
 static void free_last(struct lane *l)
 {
     if (!l->freed || l->in_store > 0) return;
-    CHECK(list_empty(&l->waiting) && l->busy == NULL && !list_linked(&l->in_graves));
+    CHECK(list_empty(&l->waiting) && l->busy == NULL && !list_linked(&l->grave.in_graves));
     mem_free(l->shard->env->mem, MEM_CONTROL, l, sizeof *l);
 }
 

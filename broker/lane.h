@@ -21,10 +21,19 @@ struct lane_counters {                         /* since the lane was opened; for
     uint64_t bytes_out;                        /* read for consumers */
 };
 
+struct lane;
+struct grave { /* a partition that is to leave the store, for a folder of the log directory */
+    struct list_node in_graves;
+    struct partition *partition;
+    struct lane *lane;        /* closed; NULL: it never had one, the grave is an allocation of its own */
+    struct burial_note *note; /* its topic is gone (burials.h); NULL: none */
+    enum store_folder to;
+};
+
 struct lane {
     struct partition_user user;
-    struct list_node in_shard, in_graves; /* open; closed, to be deleted */
-    struct burial_note *note;             /* of a closed one whose topic is gone (burials.h); NULL: none */
+    struct list_node in_shard; /* open */
+    struct grave grave;        /* closed, to be deleted */
     struct partition *partition;
     struct shard *shard;
     struct group_host *host;   /* of a partition of __consumer_offsets (group/host.h) */

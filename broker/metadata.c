@@ -82,8 +82,13 @@ void metadata_call_send(struct metadata_call *c, struct shard *home)
 
 static bool name_taken(const struct metadata *m, const struct record_list *l)
 {
-    for (uint32_t i = 0; i < l->count; i++)
-        if (l->records[i].type == RECORD_TOPIC && burials_hold(&m->burials, l->records[i].topic.name)) return true;
+    for (uint32_t i = 0; i < l->count; i++) {
+        const struct record *r = &l->records[i];
+        const struct image_deleted_topic *d =
+            r->type == RECORD_RESTORE_TOPIC ? image_deleted_find(image_deleted(m->image), STR_NULL, r->topic.id) : NULL;
+        struct str name = d != NULL ? d->topic->name : r->topic.name;
+        if ((r->type == RECORD_TOPIC || d != NULL) && burials_hold(&m->burials, name)) return true;
+    }
     return false;
 }
 
@@ -246,7 +251,9 @@ static enum status plan_register(struct metadata *m, struct metadata_plan *p)
         .feature_count = broker_feature_count,
     };
     if (!finalize_features(m, &p->records)) return STATUS_NO_MEMORY;
-    enum status s = controller_register_broker(&p->controller, &r, true, &p->records, &error, &epoch);
+    enum status s = controller_forget_topics(&p->controller, &p->records);
+    if (s != STATUS_OK) return s;
+    s = controller_register_broker(&p->controller, &r, true, &p->records, &error, &epoch);
     if (s == STATUS_OK && error.code != RULE_OK) {
         metadata_fail(m, STATUS_INVALID, error.text);
         return STATUS_INVALID;

@@ -60,8 +60,9 @@ struct publication {
     const struct image_brokers *brokers;   /* NULL: not changed; as in image_delta */
     const struct image_settings *settings; /* likewise */
     const struct image_features *features; /* likewise */
+    const struct image_deleted *deleted;   /* of the first */
     uint64_t index;
-    bool first; /* the whole state at the start: what the store has and metadata does not is set aside */
+    bool first; /* the whole state at the start: what the store has and metadata does not goes where it belongs */
 };
 
 /* Between shard 0 and the others. One of each per shard: there is one publication at a time. */

@@ -26,6 +26,7 @@ static void answered(struct env *e, struct msg *msg)
     list_remove(&n->in_metadata);
     m->published = n->p.index;
     release(m, n);
+    if (first) store_trash_release(m->zero->store);
     if (first) shard_phase_done(m->zero);
     metadata_published(m);
     send_first(m);
@@ -101,6 +102,7 @@ static void fill(struct metadata *m, struct news *n)
                                 .brokers = image_brokers(m->image),
                                 .settings = image_settings(m->image),
                                 .features = image_features(m->image),
+                                .deleted = image_deleted(m->image),
                                 .index = image_index(m->image),
                                 .first = true};
 }

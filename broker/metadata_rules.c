@@ -103,5 +103,7 @@ void metadata_rules_begin(struct metadata_rules *r, struct shard *zero, const st
         .random = random,
         .default_partitions = zero->broker->config->default_partitions,
         .default_replication_factor = zero->broker->config->default_replication_factor,
+        .now_ms = zero->env->now_wall.v,
+        .undelete_ms = zero->broker->config->undelete_ms,
     };
 }

@@ -24,6 +24,7 @@ struct epoch_ends;
 struct delete_records;
 struct describe_log_dirs;
 struct group_api;
+struct list_quarantine;
 
 enum request_state { REQUEST_QUEUED, REQUEST_RUNNING, REQUEST_ANSWERED, REQUEST_RELEASING };
 
@@ -52,6 +53,7 @@ struct request {
     struct delete_records *delete_records;
     struct describe_log_dirs *describe_log_dirs;
     struct group_api *group_api;
+    struct list_quarantine *list_quarantine;
     /* the response */
     uint8_t *own;
     size_t own_size;

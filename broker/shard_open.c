@@ -13,6 +13,8 @@ static void store_opened(struct store_open *op)
     if (op->status != STATUS_OK) {
         s->store = NULL;
         snprintf(s->error, sizeof s->error, "%s", op->error);
+    } else if (s->env->shard == 0) {
+        store_trash_hold(s->store); /* until the first publication has told what is to be revived (metadata_news.c) */
     }
     shard_phase_done(s);
 }
@@ -31,6 +33,7 @@ static void store_settings(struct shard *s, struct store_config *ret_config)
     ret_config->segment_bytes = c->segment_bytes;
     ret_config->segment_ms = c->roll_ms;
     ret_config->stall_ms = c->stall_ms;
+    ret_config->undelete_ms = c->undelete_ms;
     ret_config->log = &s->log;
 }
 

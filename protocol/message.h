@@ -34,6 +34,8 @@ struct api_info {
     const struct message_type *request, *response;
 };
 
+#define API_KEY_LEAT 10000 /* keys from here on are Leat's own (docs/adr/0004); Apache Kafka's are below 100 */
+
 /* A record of the group coordinator's topic. Its key is the int16 type and the body of key at version 0; its value,
  * unless it is null (a deletion), the int16 version and the body of value. */
 struct group_record {

@@ -52,6 +52,10 @@ enum api_key {
     API_CONSUMER_GROUP_DESCRIBE = 69,
     API_LIST_CONFIG_RESOURCES = 74,
     API_DESCRIBE_TOPIC_PARTITIONS = 75,
+    /* Leat's own: API_KEY_LEAT and above */
+    API_LEAT_UNDELETE_TOPICS = 10000,
+    API_LEAT_LIST_DELETED_TOPICS = 10001,
+    API_LEAT_LIST_QUARANTINE = 10002,
 };
 
 /* Kafka error codes that no status stands for. */
@@ -99,7 +103,7 @@ extern const struct flow produce_flow, fetch_flow, list_offsets_flow, metadata_f
     sasl_authenticate_flow, create_delegation_token_flow, renew_delegation_token_flow, expire_delegation_token_flow,
     describe_delegation_token_flow, elect_leaders_flow, alter_partition_reassignments_flow,
     list_partition_reassignments_flow, describe_quorum_flow, describe_transactions_flow, list_transactions_flow,
-    list_config_resources_flow;
+    list_config_resources_flow, undelete_topics_flow, list_deleted_topics_flow, list_quarantine_flow;
 
 void fetch_hurry(struct request *r);
 void group_api_hurry(struct request *r);

@@ -2,7 +2,8 @@
 /* DeleteTopics: by name, from version 6 on also by id.
  *
  *   begin   read the body, refuse topics that stand twice
- *   answer  the topics are gone from every shard; their partitions go to the trash behind this answer
+ *   answer  the topics are gone from every shard; their partitions go to the trash behind this answer, and the metadata
+ *           remembers them as long as leat.undelete.ms says
  *
  * Failure modes: per topic, the others go on. */
 #include "broker/api/admin.h"
@@ -57,7 +58,7 @@ static enum status plan_one(struct delete_topics *x, uint32_t i, struct metadata
 static enum status plan(struct metadata_call *c, struct metadata_plan *p)
 {
     struct delete_topics *x = container_of(admin_of(c), struct delete_topics, admin);
-    enum status s = STATUS_OK;
+    enum status s = controller_forget_topics(&p->controller, &p->records);
     for (uint32_t i = 0; s == STATUS_OK && i < x->count; i++)
         if (x->items[i].error.code == RULE_OK) s = plan_one(x, i, p);
     return s;

@@ -18,6 +18,7 @@ sys.dont_write_bytecode = True
 from generator.schema import BLOBS, WIDTH, Schema, flexible_from, parse_range  # noqa: E402
 
 # On the broker's listener, but only brokers send them.
+KEY_LEAT = 10000  # Leat's own APIs, which the reference does not define
 NOT_OURS = {'InitializeShareGroupState', 'ReadShareGroupState', 'WriteShareGroupState', 'DeleteShareGroupState',
             'ReadShareGroupStateSummary'}
 faults, compared = [], 0
@@ -106,6 +107,7 @@ def main():
         sys.exit(77)
     theirs = definitions(jars)
     schemas = [Schema(path) for path in sorted((ROOT / 'protocol' / 'schema').glob('*.msg'))]
+    schemas = [s for s in schemas if s.kind != 'api' or s.number < KEY_LEAT]
     for schema in schemas:
         for m in schema.messages:
             compare_message(schema, m, theirs[plain(m.name)])

@@ -163,12 +163,14 @@ static void check_file(const struct api_info *api, bool request, const struct me
 
 static void requests(void)
 {
-    for (uint32_t i = 0; i < api_count; i++) check_file(&api_table[i], true, api_table[i].request);
+    for (uint32_t i = 0; i < api_count; i++)
+        if (api_table[i].key < API_KEY_LEAT) check_file(&api_table[i], true, api_table[i].request);
 }
 
 static void responses(void)
 {
-    for (uint32_t i = 0; i < api_count; i++) check_file(&api_table[i], false, api_table[i].response);
+    for (uint32_t i = 0; i < api_count; i++)
+        if (api_table[i].key < API_KEY_LEAT) check_file(&api_table[i], false, api_table[i].response);
 }
 
 static void group_records(void)
