@@ -10,8 +10,10 @@
  *
  * Failure modes: a fault of the peer closes the connection with a log line, others are not disturbed. A peer that goes
  * away: requests that wait on other shards end there first, their responses are dropped, then the memory is given back.
- * Memory class full: reading stops, bytes already received wait in the stash; after STARVED_MAX_NS the connection is
- * closed so that half-received frames cannot hold each other up for ever. */
+ * Memory class three quarters full (row R1): reading stops, bytes already received wait in the stash, up to seven
+ * eighths; beyond, their connection is closed. So that half-received frames do not hold each other up, one starved
+ * connection after the other, the senior, may take all the rest until its frame is whole. After STARVED_MAX_NS without
+ * a byte a connection is closed. */
 #include "broker/conn.h"
 #include "broker/dispatch.h"
 #include "broker/shard.h"
@@ -19,6 +21,7 @@
 #define FRAME_FIRST_BYTES 4096u
 #define STARVED_AGAIN_NS  (5 * NS_PER_MS)
 #define STARVED_MAX_NS    (30 * NS_PER_S)
+#define SENIOR_IDLE_NS    NS_PER_S /* then another one gets its turn */
 
 static void received(struct io_op *op);
 static void idle_fire(struct timer *t);
@@ -33,16 +36,28 @@ static void mark(struct conn *c)
     if (!list_linked(&c->in_sending)) list_push_back(&c->shard->sending, &c->in_sending);
 }
 
+/* Is there room for so much that leaves this share of the class free? */
+static bool memory_has(const struct conn *c, uint64_t bytes, uint32_t share)
+{
+    struct mem *m = mem_of(c);
+    return c->shard->senior == c || mem_has_room(m, MEM_PRODUCE, bytes + mem_budget(m, MEM_PRODUCE) / share);
+}
+
 /* A quarter of the class is kept for what is under way when reading stops. */
 static bool memory_low(const struct conn *c)
 {
-    struct mem *m = mem_of(c);
-    return !mem_has_room(m, MEM_PRODUCE, mem_budget(m, MEM_PRODUCE) / 4);
+    return !memory_has(c, 0, 4);
+}
+
+static void senior_leave(struct conn *c)
+{
+    if (c->shard->senior == c) c->shard->senior = NULL;
 }
 
 static void starve(struct conn *c)
 {
     struct shard *s = c->shard;
+    senior_leave(c);
     c->starved = true;
     if (!list_linked(&c->in_starved)) list_push_back(&s->starved, &c->in_starved);
     if (!env_timer_armed(&s->starved_timer))
@@ -84,6 +99,7 @@ void conn_close(struct conn *c)
     if (c->closing) return;
     c->closing = true;
     env_timer_stop(e, &c->idle);
+    senior_leave(c);
     if (list_linked(&c->in_starved)) list_remove(&c->in_starved);
     if (c->recv.in_flight || c->send.in_flight) {
         c->shutdown = (struct io_op){.kind = IO_SHUTDOWN, .sock = c->sock, .done = conn_io_done};
@@ -199,6 +215,7 @@ static bool take_request(struct conn *c)
     const char *why;
     struct request *r = request_create(c, c->frame, c->frame_size, c->frame_room);
     if (r == NULL) return false;
+    senior_leave(c);
     c->frame = NULL;
     c->frame_size = c->frame_have = c->frame_room = c->prefix_have = 0;
     if (!dispatch(r, &why)) {
@@ -235,6 +252,7 @@ static bool grow_frame(struct conn *c, uint32_t more)
     if (c->frame_room - c->frame_have >= more) return true;
     uint32_t room = MAX(MAX(c->frame_room * 2, c->frame_have + more), FRAME_FIRST_BYTES);
     room = MIN(room, c->frame_size);
+    if (!memory_has(c, room, 8)) return false;
     uint8_t *frame = mem_realloc(mem_of(c), MEM_PRODUCE, c->frame, c->frame_room, room);
     if (frame == NULL) return false;
     c->frame = frame;
@@ -281,7 +299,8 @@ static void stash(struct conn *c, const uint8_t *data, uint32_t size)
     uint32_t need = c->stash_have + size;
     if (need > c->stash_room) {
         uint32_t room = MAX(need, c->stash_room * 2);
-        uint8_t *grown = mem_realloc(mem_of(c), MEM_PRODUCE, c->stash, c->stash_room, room);
+        uint8_t *grown = NULL;
+        if (memory_has(c, room, 8)) grown = mem_realloc(mem_of(c), MEM_PRODUCE, c->stash, c->stash_room, room);
         if (grown == NULL) {
             conn_fault(c, "no memory for received bytes", -1, -1);
             return;
@@ -307,6 +326,10 @@ static void update_reading(struct conn *c)
 {
     struct env *e = c->shard->env;
     bool want = !c->closing && !c->eof && !c->starved && c->stash_have == 0 && may_begin(c);
+    if (want && memory_low(c)) {
+        starve(c);
+        want = false;
+    }
     if (want && !c->recv.in_flight) {
         c->recv = (struct io_op){.kind = IO_RECV, .sock = c->sock, .done = received};
         c->canceled = false;
@@ -340,17 +363,26 @@ static void received(struct io_op *op)
     if (!c->closing) run_queue(c);
 }
 
-void conn_feed(struct conn *c)
+static void feed(struct conn *c)
 {
     struct shard *s = c->shard;
     if (s->env->now.v - c->active.v > STARVED_MAX_NS) {
         conn_fault(c, "no memory for its request", -1, -1);
         return;
     }
-    if (memory_low(c)) return;
+    if (memory_low(c)) {
+        if (s->senior != NULL) return;
+        s->senior = c;
+    }
     list_remove(&c->in_starved);
     c->starved = false;
     mark(c);
+}
+
+void conns_feed(struct shard *s)
+{
+    if (s->senior != NULL && s->env->now.v - s->senior->active.v > SENIOR_IDLE_NS) starve(s->senior);
+    list_each (n, &s->starved) feed(container_of(n, struct conn, in_starved));
 }
 
 /* The input half of a look at a marked connection: goes on with whatever may go on. */

@@ -49,8 +49,8 @@ void conn_fault(struct conn *c, const char *why, int16_t api_key, int16_t versio
 struct str conn_host(struct conn *c);
 /* Stop: what is in flight is answered, then closed. */
 void conn_drain(struct conn *c);
-/* Memory may be there again. */
-void conn_feed(struct conn *c);
+/* Now and then while connections wait for memory. */
+void conns_feed(struct shard *s);
 
 /* From request.c */
 void conn_answered(struct conn *c);

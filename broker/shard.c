@@ -272,7 +272,7 @@ static void turn(struct turn_hook *h)
 static void starved_fire(struct timer *t)
 {
     struct shard *s = container_of(t, struct shard, starved_timer);
-    list_each (n, &s->starved) conn_feed(container_of(n, struct conn, in_starved));
+    conns_feed(s);
     if (!list_empty(&s->starved)) env_timer_start(s->env, t, mono_add(s->env->now, 5 * NS_PER_MS));
 }
 

@@ -29,6 +29,8 @@ enum phase {
 
 const char *phase_name(enum phase phase); /* "serve" */
 
+struct conn;
+
 struct control { /* shard 0 -> shard (down) and back (up); one of each per shard, never both under way */
     struct msg msg;
     struct broker *broker;
@@ -77,6 +79,7 @@ struct shard {
     struct list conns;   /* every connection */
     struct list sending; /* connections that the turn hook looks at */
     struct list starved; /* connections that wait for memory */
+    struct conn *senior; /* of those the one that may take the last of it; NULL: none */
     uint32_t conn_count;
     uint64_t conn_seq;
     struct turn_hook hook;
