@@ -21,6 +21,7 @@
 #define PROBE_LINE_MAX     512
 #define MIB                ((uint64_t)1 << 20)
 #define MEMORY_MIN_BYTES   (256 * MIB)
+#define CONNECTIONS_SHARE  8u /* of the descriptors: an eighth; the most are for segment files */
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -170,7 +171,14 @@ static void make_directory(const char *dir)
     (void)mkdir(path, 0750);
 }
 
-static enum status probe(const struct broker_config *c, struct env_uring_config *env, char line[PROBE_LINE_MAX])
+/* Connections leave descriptors to files: without one a directory cannot be synced, and that would fence the disk. */
+static void limit_connections(struct broker_config *c, uint64_t descriptors)
+{
+    uint64_t most = descriptors / CONNECTIONS_SHARE;
+    if (c->connections_max > most) c->connections_max = (uint32_t)most;
+}
+
+static enum status probe(struct broker_config *c, struct env_uring_config *env, char line[PROBE_LINE_MAX])
 {
     struct probe_result result;
     char error[256], ours[sizeof c->log_dir + 16];
@@ -181,13 +189,14 @@ static enum status probe(const struct broker_config *c, struct env_uring_config 
         fprintf(stderr, "leatd: log.dirs=%s: %s\n", c->log_dir, error);
         return s;
     }
+    limit_connections(c, result.nofile);
     env->dio_align = result.dio_align;
     env->dsync_cheaper = result.dsync_cheaper;
     probe_line(&result, line, PROBE_LINE_MAX);
     return s;
 }
 
-static int run(const struct broker_config *c, const struct config *source)
+static int run(struct broker_config *c, const struct config *source)
 {
     static struct broker b; /* larger than a stack should hold */
     char error[256], line[PROBE_LINE_MAX] = "";

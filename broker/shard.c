@@ -285,7 +285,8 @@ static void say_ignored(const struct config_key *k, void *arg)
 static void lead(struct shard *zero)
 {
     SHARD_LOG(zero, LOG_INFO, "broker.start", LOG_STR("version", LEAT_VERSION),
-              LOG_STR("directory", zero->broker->config->log_dir), LOG_STR("probe", zero->broker->probe));
+              LOG_STR("directory", zero->broker->config->log_dir), LOG_STR("probe", zero->broker->probe),
+              LOG_UINT("connections_max", zero->broker->config->connections_max));
     config_each_ignored(zero->broker->source, say_ignored, zero);
     zero->broker->started = zero->env->now_wall;
     if (http_open(zero, &zero->http, zero->error) == STATUS_OK) {
