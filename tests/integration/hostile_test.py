@@ -9,87 +9,7 @@ import sys
 import time
 
 from leatd import Leatd
-
-PRODUCE, FETCH, METADATA, API_VERSIONS = 0, 1, 3, 18
-
-
-def crc32c(data):
-    crc = 0xffffffff
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
-    return crc ^ 0xffffffff
-
-
-def text(s):
-    return struct.pack('>h', len(s)) + s.encode()
-
-
-def frame(key, version, correlation, body=b''):
-    data = struct.pack('>hhi', key, version, correlation) + text('hostile') + body
-    return struct.pack('>i', len(data)) + data
-
-
-def varint(n):
-    n = n << 1 ^ n >> 63
-    out = b''
-    while n > 127:
-        out += bytes([n & 127 | 128])
-        n >>= 7
-    return out + bytes([n])
-
-
-def batch(value):
-    record = b'\0' + varint(0) + varint(0) + varint(-1) + varint(len(value)) + value + varint(0)
-    records = varint(len(record)) + record
-    now = int(time.time() * 1000)
-    tail = struct.pack('>hiqqqhii', 0, 0, now, now, -1, -1, -1, 1) + records
-    after = struct.pack('>ibI', -1, 2, crc32c(tail)) + tail
-    return struct.pack('>qi', 0, len(after)) + after
-
-
-def produce(correlation, topic, partition, records, acks=-1):
-    body = struct.pack('>hhii', -1, acks, 5000, 1) + text(topic) + struct.pack('>iii', 1, partition, len(records))
-    return frame(PRODUCE, 3, correlation, body + records)
-
-
-class Client:
-    def __init__(self, broker):
-        self.s = socket.create_connection(('127.0.0.1', broker.port), timeout=5)
-
-    def send(self, data):
-        self.s.sendall(data)
-        return self
-
-    def read(self, n):
-        data = b''
-        while len(data) < n:
-            more = self.s.recv(n - len(data))
-            assert more, f'closed after {len(data)} of {n} bytes'
-            data += more
-        return data
-
-    def response(self):
-        data = self.read(struct.unpack('>i', self.read(4))[0])
-        return struct.unpack('>i', data[:4])[0], data[4:]
-
-    def is_closed(self):
-        try:
-            return self.s.recv(1) == b''
-        except ConnectionResetError:
-            return True
-
-    def produced(self):
-        """correlation, error, base offset of a one-partition answer in version 3"""
-        correlation, data = self.response()
-        at = 4 + 2 + struct.unpack('>h', data[4:6])[0] + 4 + 4
-        return (correlation, *struct.unpack('>hq', data[at:at + 10]))
-
-
-def healthy(broker):
-    correlation, data = Client(broker).send(frame(API_VERSIONS, 0, 7)).response()
-    assert correlation == 7 and data[:2] == b'\0\0', data[:2]
+from wire import API_VERSIONS, METADATA, PRODUCE, Client, batch, fetch, frame, healthy, produce, resident_kib
 
 
 def closes(what, data):
@@ -106,15 +26,12 @@ def cut_frames(broker):
 
 
 def claimed_length(broker):
-    """35 MB claimed by each of 100 connections, 10 bytes sent: memory is taken, and budget charged, for what came only."""
-    pid = broker.process.pid
+    """35 MB claimed by each of 100 connections, 10 bytes sent: memory is taken and charged for what came only."""
     clients = [Client(broker).send(struct.pack('>i', 35_000_000) + b'x' * 10) for _ in range(100)]
     client = Client(broker)
     for i in range(3):  # from a full class nothing is read after the first
         assert client.send(frame(API_VERSIONS, 0, i)).response()[0] == i
-    with open(f'/proc/{pid}/status') as f:
-        rss = int(next(line for line in f if line.startswith('VmRSS')).split()[1])
-    assert rss < 1_000_000, f'{rss} KiB'
+    assert resident_kib(broker) < 1_000_000, f'{resident_kib(broker)} KiB'
     for c in clients:
         c.s.close()
 
@@ -200,11 +117,6 @@ def refused_batches(broker):
 def gone_in_the_middle(broker):
     for i in range(50):
         Client(broker).send(b''.join(produce(k, 't', k % 4, batch(b'z' * 1000)) for k in range(i))).s.close()
-
-
-def fetch(correlation, topic, partition):
-    body = struct.pack('>iiiibi', -1, 0, 1, 50 << 20, 0, 1) + text(topic) + struct.pack('>iiqi', 1, partition, 0, 50 << 20)
-    return frame(FETCH, 4, correlation, body)
 
 
 def stops_for_a_reader_that_does_not_read(broker):

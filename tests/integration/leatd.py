@@ -11,8 +11,8 @@ import time
 
 
 class Leatd:
-    def __init__(self, program, *options):
-        self.program, self.options = program, options
+    def __init__(self, program, *options, prefix=()):
+        self.program, self.options, self.prefix = program, options, prefix # prefix: of the command, for limits
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix='leatd-'))
         self.log = self.dir / 'log.txt'
         self.port, self.http_port, self.process = 0, 0, None
@@ -20,7 +20,7 @@ class Leatd:
     def start(self):
         with open(self.log, 'ab') as log:
             seen = log.tell()
-            command = [self.program]
+            command = [*self.prefix, self.program]
             for option in (f'listeners=PLAINTEXT://127.0.0.1:{self.port}', 'leat.http.listener=127.0.0.1:0',
                            f'log.dirs={self.dir}/data', 'leat.journal.bytes=256m', 'leat.memory.bytes=1g', *self.options):
                 command += ['-o', option]
@@ -33,7 +33,7 @@ class Leatd:
             if ready:
                 self.port, self.http_port = int(ready[1]), int(http[1]) if http else 0
                 return self
-            assert self.process.poll() is None, f'leatd ended with {self.process.returncode}'
+            assert self.process.poll() is None, f'leatd ended with {self.process.returncode}: {text[-500:]}'
             time.sleep(0.02)
         raise AssertionError('leatd was not ready in 60 s')
 
