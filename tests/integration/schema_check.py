@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares protocol/schema/*.msg with the message definitions inside Apache Kafka's jars: key or record type, versions,
 flexible versions, and per field order, name, type, versions, nullable versions, tag, default; and that no API of the
-broker's listener is missing. KAFKA_CLIENTS_JAR and KAFKA_GROUP_JAR name the jars (kafka-clients and
-kafka-group-coordinator, see tools/fetch-jars); without both the test counts as skipped (77), for the reason that
-KAFKA_JARS_WHY_NOT gives. Prints every difference; exit 1 if there is one."""
+broker's listener is missing. KAFKA_LIBS names the directory with the jars (kafka-clients and kafka-group-coordinator, see
+tools/fetch-jars); without both the test counts as skipped (77), for the reason that KAFKA_JARS_WHY_NOT gives. Prints
+every difference; exit 1 if there is one."""
 import json
 import os
 import pathlib
@@ -101,9 +101,10 @@ def definitions(jars):
 
 
 def main():
-    jars = [os.environ.get(name, '') for name in ('KAFKA_CLIENTS_JAR', 'KAFKA_GROUP_JAR')]
-    if not all(os.path.exists(jar) for jar in jars):
-        print('skipped:', os.environ.get('KAFKA_JARS_WHY_NOT') or 'KAFKA_CLIENTS_JAR and KAFKA_GROUP_JAR name no jars')
+    libs = pathlib.Path(os.environ.get('KAFKA_LIBS') or '/nowhere')
+    jars = [jar for name in ('kafka-clients', 'kafka-group-coordinator') for jar in libs.glob(f'{name}-[0-9]*.jar')]
+    if len(jars) != 2:
+        print('skipped:', os.environ.get('KAFKA_JARS_WHY_NOT') or 'KAFKA_LIBS names no directory with one of each jar')
         sys.exit(77)
     theirs = definitions(jars)
     schemas = [Schema(path) for path in sorted((ROOT / 'protocol' / 'schema').glob('*.msg'))]
