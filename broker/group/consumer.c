@@ -180,8 +180,7 @@ static bool check_room(struct groups *gs, const struct consumer_group *k, struct
         refuse(gs, c, KAFKA_GROUP_MAX_SIZE_REACHED, "The consumer group has reached its maximum capacity.");
         return false;
     }
-    uint64_t room = GROW_ROOM(mem_budget(gs->mem, MEM_CONTROL));
-    if (q->member_epoch == EPOCH_JOIN && !mem_has_room(gs->mem, MEM_CONTROL, room)) {
+    if (q->member_epoch == EPOCH_JOIN && !groups_have_room(gs)) {
         refuse(gs, c, KAFKA_COORDINATOR_NOT_AVAILABLE, "The coordinator is short of memory.");
         return false;
     }

@@ -120,8 +120,7 @@ static int16_t check_place(const struct join *j)
     bool known = consumer_find(k, j->id) != NULL || consumer_find_instance(k, j->q->group_instance_id) != NULL;
     if (!known && (int64_t)k->member_count >= MIN(j->gs->settings->consumer_size_max, MEMBERS_MAX))
         return KAFKA_GROUP_MAX_SIZE_REACHED;
-    if (!mem_has_room(j->gs->mem, MEM_CONTROL, GROW_ROOM(mem_budget(j->gs->mem, MEM_CONTROL))))
-        return KAFKA_COORDINATOR_NOT_AVAILABLE;
+    if (!groups_have_room(j->gs)) return KAFKA_COORDINATOR_NOT_AVAILABLE;
     return KAFKA_NONE;
 }
 

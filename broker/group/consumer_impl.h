@@ -24,10 +24,7 @@
 #define TOPIC_NAME_MAX        249   /* Kafka's; a longer name cannot exist: INVALID_REQUEST */
 #define REGEXES_MAX           64    /* different ones of one group: INVALID_REGULAR_EXPRESSION */
 #define MEMBERS_MAX           20000 /* of one group, whatever group.consumer.max.size says: GROUP_MAX_SIZE_REACHED */
-/* A step that lets a group grow needs this part of MEM_CONTROL free, so that no client can bring the machine to where
- * it cannot load its log again: COORDINATOR_NOT_AVAILABLE. */
-#define GROW_ROOM(budget) ((budget) / 8)
-#define STEP_ARENA_CAP    ((size_t)256 << 20) /* scratch of one step; what it really takes is MEM_CONTROL's to give */
+#define STEP_ARENA_CAP        ((size_t)256 << 20) /* scratch of one step; what it really takes is MEM_CONTROL's to give */
 
 #define EPOCH_JOIN         0
 #define EPOCH_LEAVE        (-1)

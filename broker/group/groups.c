@@ -116,6 +116,11 @@ void groups_fail(struct groups *gs, enum status s)
     if (gs->status == STATUS_OK) gs->status = s;
 }
 
+bool groups_have_room(const struct groups *gs)
+{
+    return mem_has_room(gs->mem, MEM_CONTROL, mem_budget(gs->mem, MEM_CONTROL) / 8);
+}
+
 static bool copy(struct groups *gs, const void *data, int32_t len, const void **ret_copy)
 {
     *ret_copy = "";

@@ -120,6 +120,9 @@ void group_apply(struct groups *gs, int16_t type, const void *key, const void *v
 /* Let groups_tick come at `at` or before. */
 void group_wake_by(struct group *g, struct mono_ns at);
 void groups_fail(struct groups *gs, enum status s); /* sticky; the first one stands */
+/* May clients make it keep more? An eighth of the class stays free for the metadata of the broker, and so that no
+ * client brings the machine to where it cannot load its log again. Where not: COORDINATOR_NOT_AVAILABLE. */
+bool groups_have_room(const struct groups *gs);
 /* A new id: client_id (or the prefix) and a random uuid's text, in gs->mem's MEM_CONTROL. data NULL: failed. */
 struct str groups_new_member_id(struct groups *gs, struct str prefix);
 /* Own copies on MEM_CONTROL; null stays null. False: no memory, gs->status is set. */

@@ -44,6 +44,10 @@ static struct group *commit_group(struct groups *gs, const struct group_call *c,
         *ret_error = c->version >= EPOCH_FROM ? KAFKA_GROUP_ID_NOT_FOUND : KAFKA_ILLEGAL_GENERATION;
         return NULL;
     }
+    if (g == NULL && !groups_have_room(gs)) {
+        *ret_error = KAFKA_COORDINATOR_NOT_AVAILABLE;
+        return NULL;
+    }
     if (g == NULL) g = groups_make(gs, c->group_id);
     if (g == NULL) return NULL;
     *ret_error = g->type == GROUP_CLASSIC ? classic_commit_check(gs, g, q->member_id, q->group_instance_id, epoch)
@@ -63,6 +67,8 @@ static int16_t commit_one(struct groups *gs, struct group *g, const struct consu
         if (error != KAFKA_NONE) return error;
     }
     if (p->committed_metadata.len > gs->settings->metadata_max_bytes) return KAFKA_OFFSET_METADATA_TOO_LARGE;
+    if (!groups_have_room(gs) && offsets_find(g, t->name, p->partition_index) == NULL)
+        return KAFKA_COORDINATOR_NOT_AVAILABLE;
     struct offset_commit_key k = {.group = g->id, .topic = t->name, .partition = p->partition_index};
     offset_commit_value_init(&v);
     v.offset = p->committed_offset;
