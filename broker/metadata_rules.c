@@ -4,6 +4,7 @@
  * Failure mode: a sentence for the client. */
 #include "broker/metadata_rules.h"
 #include "base/bytes.h"
+#include "broker/group/group_config.h"
 #include "broker/shard.h"
 #include <stdio.h>
 
@@ -67,6 +68,12 @@ static bool check(const struct config_rules *r, enum config_resource type, struc
 {
     const struct shard *zero = zero_of(r);
     if (type == RESOURCE_BROKER) return check_broker(zero, key, value, text);
+    if (type == RESOURCE_GROUP) {
+        struct config_error error;
+        if (group_config_check(&zero->broker->config->groups, key, value, &error) == STATUS_OK) return true;
+        snprintf(text, 256, "%.255s", error.text);
+        return false;
+    }
     const struct topic_config_key *k = type == RESOURCE_TOPIC ? topic_config_find(key) : NULL;
     if (k != NULL) return check_topic(zero, k, value, text);
     snprintf(text, 256, "Unknown %s config name: %.*s", type == RESOURCE_TOPIC ? "topic" : "resource",

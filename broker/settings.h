@@ -41,7 +41,8 @@ enum config_source {
     CONFIG_SOURCE_DYNAMIC_BROKER = 2,
     CONFIG_SOURCE_DYNAMIC_DEFAULT = 3,
     CONFIG_SOURCE_STATIC = 4,
-    CONFIG_SOURCE_DEFAULT = 5
+    CONFIG_SOURCE_DEFAULT = 5,
+    CONFIG_SOURCE_GROUP = 8
 };
 /* The value of key i of topic_config_keys; value null: the table's default. */
 enum config_source settings_source(const struct settings *s, const struct image_configs *overrides, size_t i,

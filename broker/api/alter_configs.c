@@ -63,7 +63,8 @@ static void check(const struct request *r, struct alter_resource *x, bool twice)
                  (int)(x->name.len < 32 ? x->name.len : 32), x->name.data);
         refuse(x, why);
     }
-    if (x->type != RESOURCE_BROKER && x->type != RESOURCE_TOPIC)
+    if (x->type == RESOURCE_GROUP && x->name.len == 0) refuse(x, "Default group resources are not allowed.");
+    if (x->type != RESOURCE_BROKER && x->type != RESOURCE_TOPIC && x->type != RESOURCE_GROUP)
         refuse(x, "settings of that kind of resource cannot be changed on this broker");
 }
 

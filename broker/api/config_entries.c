@@ -3,6 +3,7 @@
  * must be encoded in the same stage. Failure mode: no memory. */
 #include "broker/api/config_entries.h"
 #include "base/bytes.h"
+#include "broker/group/group_config.h"
 #include "broker/shard.h"
 #include "protocol/msg_describe_configs.h"
 
@@ -89,6 +90,47 @@ bool config_entries_topic(const struct config_ask *ask, const struct image_confi
         struct describe_configs_response_config *e = &entries[count++];
         if (!fill(ask, k->key.name, k->key.doc, list, n, e)) return false;
         e->config_type = (int8_t)k->kafka_type;
+    }
+    *ret_entries = entries;
+    *ret_count = count;
+    return true;
+}
+
+/* The group's own, then what the broker says. */
+static int32_t group_sources(const struct shard *s, const struct image_configs *overrides,
+                             const struct group_config_key *k, struct describe_configs_response_synonym *list)
+{
+    const struct image_config *own = image_configs_find(overrides, literal(k->key.name));
+    const struct config_key *server = broker_key_find(literal(k->server_key));
+    int32_t n = 0;
+    if (own != NULL)
+        list[n++] = (struct describe_configs_response_synonym){literal(k->key.name), own->value, CONFIG_SOURCE_GROUP};
+    if (config_is_given(s->broker->source, k->server_key))
+        list[n++] = (struct describe_configs_response_synonym){
+            literal(k->server_key), literal(config_text(s->broker->source, k->server_key)), CONFIG_SOURCE_STATIC};
+    list[n++] = (struct describe_configs_response_synonym){literal(k->server_key), literal(server->default_text),
+                                                           CONFIG_SOURCE_DEFAULT};
+    return n;
+}
+
+bool config_entries_group(const struct config_ask *ask, struct str group,
+                          struct describe_configs_response_config **ret_entries, int32_t *ret_count)
+{
+    const struct shard *s = ask->request->shard;
+    struct describe_configs_response_synonym list[SYNONYMS_MAX];
+    struct describe_configs_response_config *entries =
+        request_zalloc(ask->request, group_config_count * sizeof *entries);
+    const struct image_configs *overrides =
+        s->settings.dynamic != NULL ? image_settings_find(s->settings.dynamic, RESOURCE_GROUP, group) : NULL;
+    int32_t count = 0;
+    if (entries == NULL) return false;
+    for (size_t i = 0; i < group_config_count; i++) {
+        const struct group_config_key *k = &group_config_keys[i];
+        if (!wanted(ask, k->key.name)) continue;
+        int32_t n = group_sources(s, overrides, k, list);
+        struct describe_configs_response_config *e = &entries[count++];
+        if (!fill(ask, k->key.name, k->key.doc, list, n, e)) return false;
+        e->config_type = KAFKA_CONFIG_INT;
     }
     *ret_entries = entries;
     *ret_count = count;

@@ -17,6 +17,9 @@ struct config_ask {
 /* Entries in the order of the table. False: no memory. */
 bool config_entries_topic(const struct config_ask *ask, const struct image_configs *overrides,
                           struct describe_configs_response_config **ret_entries, int32_t *ret_count);
+/* Of a group, whether it exists or not. */
+bool config_entries_group(const struct config_ask *ask, struct str group,
+                          struct describe_configs_response_config **ret_entries, int32_t *ret_count);
 /* own: of this broker; else only what is set for all brokers dynamically (the default resource, name ""). */
 bool config_entries_broker(const struct config_ask *ask, bool own,
                            struct describe_configs_response_config **ret_entries, int32_t *ret_count);

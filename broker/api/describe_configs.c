@@ -49,8 +49,12 @@ static bool describe(struct request *r, const struct describe_configs_request *q
     switch (asked->resource_type) {
     case RESOURCE_TOPIC: return topic(&ask, asked->resource_name, a);
     case RESOURCE_BROKER: return broker(&ask, asked->resource_name, a);
-    case RESOURCE_CLIENT_METRICS:
-    case RESOURCE_GROUP: return true; /* nothing can be set there yet */
+    case RESOURCE_GROUP:
+        if (asked->resource_name.len > 0)
+            return config_entries_group(&ask, asked->resource_name, &a->configs, &a->configs_count);
+        refuse(a, KAFKA_INVALID_REQUEST, "Group name must not be empty");
+        return true;
+    case RESOURCE_CLIENT_METRICS: return true; /* nothing can be set there yet */
     default: refuse(a, KAFKA_INVALID_REQUEST, "no such kind of resource"); return true;
     }
 }

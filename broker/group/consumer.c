@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "broker/group/classic.h"
 #include "broker/group/consumer_impl.h"
+#include "broker/group/group_config.h"
 #include "protocol/msg_consumer_group_heartbeat.h"
 #include <stdio.h>
 
@@ -351,7 +352,7 @@ static void respond(struct beat *b)
                 (q->subscribed_topic_names_count >= 0 || q->subscribed_topic_regex.len >= 0);
     bool tell = q->member_epoch == EPOCH_JOIN || full || b->assigned_changed;
     a->member_epoch = b->m->epoch;
-    a->heartbeat_interval_ms = b->gs->settings->consumer_heartbeat_ms;
+    a->heartbeat_interval_ms = group_heartbeat_ms(b->gs, b->g->id);
     if (!call_copy_str(b->c, b->m->id, &a->member_id) || (tell && !fill_assignment(b, a)))
         call_fail(b->gs, b->c, KAFKA_COORDINATOR_NOT_AVAILABLE);
     else
@@ -420,7 +421,7 @@ static void stay(struct beat *b)
         call_fail(gs, b->c, KAFKA_COORDINATOR_NOT_AVAILABLE);
         return;
     }
-    b->m->session = mono_add(gs->now, gs->settings->consumer_session_ms * NS_PER_MS);
+    b->m->session = mono_add(gs->now, group_session_ms(gs, b->g->id) * NS_PER_MS);
     b->m->join = b->m->sync = NEVER; /* it may have spoken the classic protocol before */
     group_wake_by(b->g, b->m->session);
     respond(b);
@@ -486,7 +487,7 @@ void consumer_loaded(struct groups *gs, struct group *g)
 {
     list_each (n, &g->consumer->all) {
         struct consumer_member *m = container_of(n, struct consumer_member, in_all);
-        m->session = mono_add(gs->now, gs->settings->consumer_session_ms * NS_PER_MS);
+        m->session = mono_add(gs->now, group_session_ms(gs, g->id) * NS_PER_MS);
         if (m->state == MEMBER_UNREVOKED) {
             m->rebalance = mono_add(gs->now, m->rebalance_ms * NS_PER_MS);
             m->rebalance_epoch = m->epoch;

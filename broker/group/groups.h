@@ -22,6 +22,7 @@
 #include "broker/group/call.h"
 #include "broker/group/settings.h"
 
+struct image_settings;
 struct topic_index;
 struct classic_group;
 struct consumer_group;
@@ -62,7 +63,9 @@ struct group_sink {
 struct groups {
     struct mem *mem;
     const struct group_settings *settings; /* the owner's; may change between steps */
-    const struct topic_index *topics;      /* the shard's */
+    const struct image_settings
+        *dynamic;                     /* the shard's, for settings of single groups; set before each step; NULL: none */
+    const struct topic_index *topics; /* the shard's */
     struct group_sink *sink;
     struct prng random; /* member ids */
     struct hash_table by_id;

@@ -28,6 +28,7 @@ static struct group_host *find(const struct shard *s, struct topic_id id, int32_
 
 static void set_clock(struct group_host *h)
 {
+    h->groups.dynamic = h->shard->settings.dynamic;
     h->groups.now = h->shard->env->now;
     h->groups.wall = h->shard->env->now_wall;
 }
