@@ -10,7 +10,8 @@
 
 #define HOST_MAX    255 /* bytes, as in DNS */
 #define KNOWN_MAX   64u /* brokers remembered; more are only asked for by id */
-#define API_KEYS    128 /* keys whose versions are remembered; higher ones are not Kafka's requests that we make */
+#define API_KEYS    128 /* Kafka's keys whose versions are remembered; it has no higher ones that we use */
+#define API_OWN     4   /* keys from API_KEY_LEAT on: Leat's own */
 #define NODE_NONE   (-1)
 #define TOPIC_BYTES 250 /* Kafka's longest name and its NUL */
 
@@ -34,6 +35,8 @@ enum { /* keys of the requests that we make */
        API_DELETE_GROUPS = 42,
        API_INCREMENTAL_ALTER_CONFIGS = 44,
        API_CONSUMER_GROUP_DESCRIBE = 69,
+       API_LEAT_UNDELETE_TOPICS = 10000,
+       API_LEAT_LIST_DELETED_TOPICS = 10001,
 };
 
 struct address {
@@ -78,8 +81,8 @@ struct conn {
     struct address address;
     int socket; /* SOCKET_NONE: broken, or not connected */
     int32_t next_correlation;
-    int16_t version_min[API_KEYS], version_max[API_KEYS]; /* max below min: not served */
-    uint8_t prefix[FRAME_PREFIX_BYTES];                   /* of the answer that is coming in */
+    int16_t version_min[API_KEYS + API_OWN], version_max[API_KEYS + API_OWN]; /* max below min: not served */
+    uint8_t prefix[FRAME_PREFIX_BYTES];                                       /* of the answer that is coming in */
     uint32_t prefix_bytes;
     uint8_t *frame;
     uint32_t frame_bytes, frame_size;

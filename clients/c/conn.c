@@ -56,16 +56,25 @@ void conns_close(struct conns *all, struct leat_client *client)
 
 /* ---- sending ---- */
 
+/* Where a key's versions are remembered; -1: nowhere. */
+static int slot_of(int16_t key)
+{
+    if (key >= 0 && key < API_KEYS) return key;
+    bool own = key >= API_KEY_LEAT && key < API_KEY_LEAT + API_OWN;
+    return own ? API_KEYS + key - API_KEY_LEAT : -1;
+}
+
 enum leat_code conn_version(const struct conn *n, int16_t key, int16_t cap, int16_t *ret_version, struct leat_error *e)
 {
     const struct api_info *api = api_find(key);
-    CHECK(api != NULL && key >= 0 && key < API_KEYS);
-    int16_t high = MIN(MIN(cap, api->max_version), n->version_max[key]);
-    if (n->version_max[key] < n->version_min[key])
+    int at = slot_of(key);
+    CHECK(api != NULL && at >= 0);
+    int16_t high = MIN(MIN(cap, api->max_version), n->version_max[at]);
+    if (n->version_max[at] < n->version_min[at])
         return fail(e, LEAT_UNSUPPORTED, PLACE " does not serve %s requests", PLACE_OF(n), api->name);
-    if (high < api->min_version || high < n->version_min[key])
+    if (high < api->min_version || high < n->version_min[at])
         return fail(e, LEAT_UNSUPPORTED, PLACE " serves %s in versions %d to %d, we speak %d to %d", PLACE_OF(n),
-                    api->name, n->version_min[key], n->version_max[key], api->min_version, MIN(cap, api->max_version));
+                    api->name, n->version_min[at], n->version_max[at], api->min_version, MIN(cap, api->max_version));
     *ret_version = high;
     return LEAT_OK;
 }
@@ -211,15 +220,16 @@ enum leat_code conn_receive(struct conn *n, const struct pending *p, int64_t dea
 
 static void versions_take(struct conn *n, const struct api_versions_response *a)
 {
-    for (int i = 0; i < API_KEYS; i++) {
+    for (int i = 0; i < API_KEYS + API_OWN; i++) {
         n->version_min[i] = 0;
         n->version_max[i] = -1;
     }
     for (int32_t i = 0; i < a->api_keys_count; i++) {
         const struct api_versions_response_api *k = &a->api_keys[i];
-        if (k->api_key < 0 || k->api_key >= API_KEYS) continue;
-        n->version_min[k->api_key] = k->min_version;
-        n->version_max[k->api_key] = k->max_version;
+        int at = slot_of(k->api_key);
+        if (at < 0) continue;
+        n->version_min[at] = k->min_version;
+        n->version_max[at] = k->max_version;
     }
 }
 

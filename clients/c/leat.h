@@ -304,6 +304,30 @@ LEAT_MUST_CHECK enum leat_code leat_topic_delete(struct leat_client *client, con
 LEAT_MUST_CHECK enum leat_code leat_topic_grow(struct leat_client *client, const char *name, int32_t partitions,
                                                int64_t timeout_ms, struct leat_error *ret_error);
 
+/* ---- deleted topics: Leat only, LEAT_UNSUPPORTED elsewhere ---- */
+
+struct leat_deleted_topic {
+    const char *name;
+    uint8_t id[16];
+    int32_t partitions;
+    int64_t deleted_ms, kept_until_ms; /* since 1970 UTC */
+};
+
+struct leat_deleted_topics {
+    const struct leat_deleted_topic *topics; /* the newest first; one name may be there more than once */
+    size_t count, total;                     /* total: there are so many; a broker tells 5,000 of them */
+};
+
+/* Topics that can be taken back. leat_deleted_topics_free. */
+LEAT_MUST_CHECK enum leat_code leat_deleted_topics_get(struct leat_client *client, int64_t timeout_ms,
+                                                       struct leat_deleted_topics **ret_topics,
+                                                       struct leat_error *ret_error);
+void leat_deleted_topics_free(struct leat_deleted_topics *topics); /* may be NULL */
+/* A deleted topic is back with its records, id and settings: the newest one of that name, or (name NULL) the one with
+ * that id. LEAT_NOT_FOUND: there is none, or not any more. Code 36: the name is taken. Never sent twice. */
+LEAT_MUST_CHECK enum leat_code leat_topic_undelete(struct leat_client *client, const char *name, const uint8_t *id,
+                                                   int64_t timeout_ms, struct leat_error *ret_error);
+
 /* ---- settings of topics and brokers ---- */
 
 enum leat_resource { LEAT_TOPIC = 2, LEAT_NODE = 4, LEAT_GROUP = 32 }; /* Kafka's numbers; a node's name: its id */

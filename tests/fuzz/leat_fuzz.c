@@ -14,7 +14,7 @@
 #include "tests/unit/fake_socket.h"
 #include <stdlib.h>
 
-#define CALLS       14
+#define CALLS       16
 #define TIMEOUT_MS  20000
 #define RECORDS_MAX 1000
 
@@ -28,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct fake_answer sound(int16_t key, int16_t v, int32_t correlation)
 {
-    static struct api_versions_response_api rows[API_KEYS];
+    static struct api_versions_response_api rows[API_KEYS + API_OWN];
     static struct metadata_response_broker node;
     static struct metadata_response_partition partitions[2];
     static struct metadata_response_topic topic;
@@ -36,7 +36,7 @@ static struct fake_answer sound(int16_t key, int16_t v, int32_t correlation)
     struct metadata_response metadata;
     api_versions_response_init(&versions);
     metadata_response_init(&metadata);
-    for (uint32_t i = 0; i < api_count && i < API_KEYS; i++) {
+    for (uint32_t i = 0; i < api_count && i < COUNT_OF(rows); i++) {
         api_versions_response_api_init(&rows[i]);
         rows[i].api_key = api_table[i].key;
         rows[i].min_version = api_table[i].min_version;
@@ -168,6 +168,7 @@ static void ask_groups(struct leat_client *c, uint8_t which)
     struct leat_groups *groups;
     struct leat_group_state *state;
     struct leat_committeds *committed;
+    struct leat_deleted_topics *deleted;
     const struct leat_committed offsets[] = {{"t", 0, 1, NULL}, {"u", 1, 2, "m"}};
     enum leat_code code = LEAT_OK;
     switch (which) {
@@ -183,6 +184,11 @@ static void ask_groups(struct leat_client *c, uint8_t which)
         code = leat_committed_get(c, "g", TIMEOUT_MS, &committed, &e);
         if (code == LEAT_OK) leat_committed_free(committed);
         break;
+    case 14:
+        code = leat_deleted_topics_get(c, TIMEOUT_MS, &deleted, &e);
+        if (code == LEAT_OK) leat_deleted_topics_free(deleted);
+        break;
+    case 15: code = leat_topic_undelete(c, "gone", NULL, TIMEOUT_MS, &e); break;
     case 12: code = leat_committed_set(c, "g", offsets, 2, TIMEOUT_MS, &e); break;
     default: code = leat_group_delete(c, "g", TIMEOUT_MS, &e); break;
     }

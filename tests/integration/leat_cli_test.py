@@ -22,7 +22,8 @@ from leatd import Leatd
 
 LEATD, LEAT, HELLO = (os.path.abspath(p) for p in sys.argv[1:4])
 BENCH = ['bench produce', 'bench consume', 'bench e2e', 'bench storage']
-COMMANDS = ['topic create', 'topic list', 'topic describe', 'topic alter', 'topic delete', 'produce', 'consume', 'cluster status',
+COMMANDS = ['topic create', 'topic list', 'topic describe', 'topic alter', 'topic delete', 'topic undelete', 'produce', 'consume',
+            'cluster status',
             'group list', 'group describe', 'group lag', 'group reset', 'group delete', 'config describe', 'config alter', 'dump',
             'completion', *BENCH]
 ENV = {k: v for k, v in os.environ.items() if k not in ('LEAT_BROKER', 'NO_COLOR')}
@@ -89,7 +90,9 @@ def wrong_usage(broker):
                        (['produce', 't', '-a', '2'], '--acks 2: give all'), (['produce', 't', '-k', ''], 'empty'),
                        (['produce', 't', '-H', 'x'], 'give NAME=VALUE'), (['produce', 't', '--timeout', '0'], 'give a number'),
                        (['topic', 'create', 't', '-p', '0'], 'give a number'), (['topic', 'create', 't', '-c', 'x'], 'NAME=VALUE'),
-                       (['topic', 'alter', 't'], 'nothing to change'), (['completion', 'zsh'], 'only bash'),
+                       (['topic', 'alter', 't'], 'nothing to change'), (['topic', 'undelete'], 'give TOPIC, or --id'),
+                       (['topic', 'undelete', 't', '--id', '0' * 32], 'give TOPIC, or --id'),
+                       (['topic', 'undelete', '--id', 'x' * 32], 'give 32 hexadecimal digits'), (['completion', 'zsh'], 'only bash'),
                        (['group', 'lga'], "did you mean 'group lag'"), (['group', 'lag', '--max-age', 'x'], 'give a number from 0'),
                        (['group', 'reset', 'g'], 'give --to or --shift'), (['group', 'describe', ''], 'a group needs a name'),
                        (['group', 'reset', 'g', '--to', 'end', '--shift', '1'], 'give --to or --shift'),
@@ -129,6 +132,10 @@ def completion(broker):
     assert complete('leat', 'produce', 't', '--header', '') == set()
     assert complete('leat', 'consume', 'co') == {'codec'}
     assert complete('leat', 'dump', '/et') == {'/etc'}
+    good(broker, 'topic', 'create', 'completed', '-p', '1')
+    good(broker, 'topic', 'delete', 'completed', '-y')
+    assert complete('leat', 'topic', 'undelete', 'comp') == {'completed'}
+    assert complete('leat', 'topic', 'describe', 'comp') == set()
     assert complete('leat', 'config', 'alter', 'br') == {'broker'}
     assert complete('leat', 'bench', 'produce', '--topic', '') == set()
     # every command and every long option of its help, and no other
@@ -284,6 +291,40 @@ def administration(broker):
         told, want = on_terminal(broker, ['topic', 'delete', 'made'], answer)
         assert want == code and b'all their records' in told, (answer, want, told)
     fails(1, "no topic 'made'", broker, 'topic', 'describe', 'made')
+
+
+def undelete(broker):
+    """What was deleted is told and comes back as it was; of two with one name the newest, or the one that is meant."""
+    made = []
+    for i in range(2):
+        good(broker, 'topic', 'create', 'back', '-p', '3', '-c', f'retention.ms={60 + i}00000')
+        good(broker, 'produce', 'back', '-k', ' ', data=lines(1000, b'life %d' % i))
+        made.append(js(broker, 'topic', 'describe', 'back')[0][0])
+        good(broker, 'topic', 'delete', 'back', '-y')
+    mine = [t for t in js(broker, 'topic', 'list', '--deleted')[0] if t['name'] == 'back']
+    assert [t['id'] for t in mine] == [made[1]['id'], made[0]['id']], (mine, made)  # the newest first
+    assert mine[0]['partitions'] == 3 and mine[0]['kept_until_ms'] > mine[0]['deleted_ms'] > 1_700_000_000_000, mine
+    text = good(broker, 'topic', 'list', '--deleted').decode()
+    assert made[0]['id'] in text and 'KEPT UNTIL' in text
+    assert good(broker, 'topic', 'list', '--deleted', '--names').decode().split().count('back') == 2
+
+    def is_back(i):
+        now = js(broker, 'topic', 'describe', 'back')[0][0]
+        same = ('id', 'settings')
+        assert [now[k] for k in same] == [made[i][k] for k in same], (now, made[i])
+        assert [p['end_offset'] for p in now['partitions']] == [p['end_offset'] for p in made[i]['partitions']], (now, made[i])
+        assert sorted(good(broker, 'consume', 'back', '-F', r'%k %v\n').splitlines()) == sorted(lines(1000, b'life %d' % i).splitlines())
+
+    assert good(broker, 'topic', 'undelete', 'back') == b'back is back\n'
+    is_back(1)
+    fails(1, 'TOPIC_ALREADY_EXISTS', broker, 'topic', 'undelete', '--id', made[0]['id'])
+    good(broker, 'topic', 'delete', 'back', '-y')
+    good(broker, 'topic', 'undelete', '--id', made[0]['id'])
+    is_back(0)
+    good(broker, 'produce', 'back', data=b'and it goes on\n')
+    fails(1, '`leat topic list --deleted` shows', broker, 'topic', 'undelete', 'never-there')
+    fails(1, 'no deleted topic has id', broker, 'topic', 'undelete', '--id', '0' * 32)
+    good(broker, 'topic', 'delete', 'back', '-y')
 
 
 def configs(broker):
@@ -519,7 +560,7 @@ def example(broker):
 
 
 CASES = [help_texts, wrong_usage, completion, bench, codecs, inputs, offsets_told, positions, keys_stay_together, tells, administration,
-         configs, terminals, closed_pipes, input_that_pauses, broker_away, killed_in_the_middle, given_up_in_the_middle, example]
+         undelete, configs, terminals, closed_pipes, input_that_pauses, broker_away, killed_in_the_middle, given_up_in_the_middle, example]
 
 
 def main():

@@ -36,7 +36,9 @@ static const int16_t served[] = {API_PRODUCE,
                                  API_API_VERSIONS,
                                  API_INIT_PRODUCER_ID,
                                  API_DELETE_GROUPS,
-                                 API_CONSUMER_GROUP_DESCRIBE};
+                                 API_CONSUMER_GROUP_DESCRIBE,
+                                 API_LEAT_UNDELETE_TOPICS,
+                                 API_LEAT_LIST_DELETED_TOPICS};
 
 static void answer_api_versions(struct exchange *x)
 {
@@ -50,7 +52,7 @@ static void answer_api_versions(struct exchange *x)
     a->api_keys = exchange_take(x, n, sizeof *a->api_keys);
     for (size_t i = 0; i < n; i++) {
         const struct api_info *info = api_find(served[i]);
-        int16_t cap = x->b->version_cap[served[i]];
+        int16_t cap = x->b->version_cap[fake_slot(served[i])];
         if (cap < 0) continue;
         struct api_versions_response_api *out = &a->api_keys[a->api_keys_count++];
         api_versions_response_api_init(out);
@@ -308,13 +310,17 @@ static struct fake_answer encode(const struct exchange *x, int32_t correlation)
     return answer;
 }
 
+int fake_slot(int16_t key)
+{
+    return key < API_KEY_LEAT ? key : API_KEYS + key - API_KEY_LEAT;
+}
+
 static const struct fake_rule *rule_of(struct fake_broker *b, int16_t key)
 {
     static const struct fake_rule none = {.fault = FAULT_NONE};
-    b->requests[key]++;
+    uint32_t nth = ++b->requests[fake_slot(key)];
     for (uint32_t i = 0; i < b->rule_count; i++)
-        if (b->rules[i].key == key && (b->rules[i].nth == 0 || b->rules[i].nth == b->requests[key]))
-            return &b->rules[i];
+        if (b->rules[i].key == key && (b->rules[i].nth == 0 || b->rules[i].nth == nth)) return &b->rules[i];
     return &none;
 }
 
@@ -327,7 +333,7 @@ static void act(struct exchange *x)
     case API_FETCH: answer_fetch(x); break;
     case API_LIST_OFFSETS: answer_list_offsets(x); break;
     case API_INIT_PRODUCER_ID: answer_init_producer_id(x); break;
-    default: CHECK(groups_act(x)); /* no broker here serves anything else */
+    default: CHECK(groups_act(x) || deleted_act(x)); /* no broker here serves anything else */
     }
 }
 

@@ -55,14 +55,15 @@ struct fake_broker {
     struct fake_partition partitions[FAKE_PARTITIONS];
     struct fake_rule rules[16];
     uint32_t rule_count;
-    uint32_t requests[API_KEYS];   /* of each key so far */
-    bool down[FAKE_NODES];         /* connections are refused */
-    bool idempotent_needed;        /* batches without a producer id are refused */
-    bool old;                      /* knows ApiVersions 0 only */
-    int16_t version_cap[API_KEYS]; /* advertised at most; 0 left alone; -1 not served */
-    struct fake_group groups[4];   /* free: name NULL */
-    uint32_t loading;              /* so many questions to a coordinator are answered with "still loading" */
-    int16_t partition_error;       /* of each partition that OffsetFetch tells */
+    uint32_t requests[API_KEYS + API_OWN];   /* of each key so far, at fake_slot */
+    bool down[FAKE_NODES];                   /* connections are refused */
+    bool idempotent_needed;                  /* batches without a producer id are refused */
+    bool old;                                /* knows ApiVersions 0 only */
+    int16_t version_cap[API_KEYS + API_OWN]; /* at fake_slot: advertised at most; 0 left alone; -1 not served */
+    struct fake_group groups[4];             /* free: name NULL */
+    uint32_t loading;                        /* so many questions to a coordinator are answered with "still loading" */
+    uint32_t undeleted;                      /* topics that were taken back */
+    int16_t partition_error;                 /* of each partition that OffsetFetch tells */
     int64_t next_producer_id;
     uint32_t duplicates; /* batches that came again and were known */
     char last_error[200];
@@ -72,5 +73,7 @@ struct fake_broker {
 void fake_broker_init(struct fake_broker *b);
 void fake_broker_deinit(struct fake_broker *b);
 void fake_broker_rule(struct fake_broker *b, int16_t key, uint32_t nth, enum fake_fault fault, int16_t code);
+/* Kafka's key itself, or the place of one of Leat's own. */
+int fake_slot(int16_t key);
 /* As a producer would: a batch into the log. */
 void fake_broker_put(struct fake_broker *b, int32_t partition, const void *bytes, size_t size);

@@ -15,3 +15,4 @@ struct exchange {
 
 void *exchange_take(struct exchange *x, size_t count, size_t size); /* zeroed, in the arena */
 bool groups_act(struct exchange *x);                                /* fake_groups.c; false: not a request of groups */
+bool deleted_act(struct exchange *x);                               /* fake_deleted.c */

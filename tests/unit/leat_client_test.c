@@ -195,6 +195,53 @@ static void what_is_not_served_is_said(void)
     fake_broker_deinit(&broker);
 }
 
+static void deleted_topics_are_told_and_taken_back(void)
+{
+    struct leat_deleted_topics *d = NULL;
+    struct leat_error e;
+    const uint8_t id[16] = {[15] = 9}, other[16] = {[15] = 8};
+    fake_broker_init(&broker);
+    struct leat_client *c = client_of("fake:9092");
+    ASSERT_EQ(leat_deleted_topics_get(c, 1000, &d, &e), LEAT_OK);
+    ASSERT(d->count == 1 && d->total == 7);
+    ASSERT_STREQ(d->topics[0].name, "gone");
+    ASSERT(d->topics[0].partitions == 3 && memcmp(d->topics[0].id, id, sizeof id) == 0);
+    ASSERT(d->topics[0].deleted_ms == 1000 && d->topics[0].kept_until_ms == 5000);
+    leat_deleted_topics_free(d);
+    ASSERT_EQ(leat_topic_undelete(c, "taken", NULL, 1000, &e), LEAT_BROKER);
+    ASSERT(e.kafka_code == KAFKA_TOPIC_ALREADY_EXISTS && strstr(e.text, "There is another one.") != NULL);
+    ASSERT_EQ(leat_topic_undelete(c, NULL, other, 1000, &e), LEAT_NOT_FOUND);
+    ASSERT_EQ(leat_topic_undelete(c, NULL, id, 1000, &e), LEAT_OK);
+    ASSERT_EQ(leat_topic_undelete(c, "gone", NULL, 1000, &e), LEAT_NOT_FOUND);
+    ASSERT_EQ(leat_topic_undelete(c, "a b", NULL, 1000, &e), LEAT_INVALID);
+    ASSERT_EQ(leat_topic_undelete(c, "gone", id, 1000, &e), LEAT_INVALID);
+    ASSERT_EQ(leat_topic_undelete(c, NULL, NULL, 1000, &e), LEAT_INVALID);
+    leat_client_destroy(c);
+    fake_broker_deinit(&broker);
+}
+
+static void an_undeletion_is_sent_once(void)
+{
+    struct leat_deleted_topics *d = NULL;
+    struct leat_error e;
+    fake_broker_init(&broker);
+    fake_broker_rule(&broker, API_LEAT_UNDELETE_TOPICS, 1, FAULT_CODE, KAFKA_NOT_CONTROLLER);
+    fake_broker_rule(&broker, API_LEAT_UNDELETE_TOPICS, 2, FAULT_LOSE, 0);
+    struct leat_client *c = client_of("fake:9092");
+    ASSERT_EQ(leat_topic_undelete(c, "gone", NULL, 5000, &e), LEAT_TIMED_OUT);
+    ASSERT_EQ(broker.requests[fake_slot(API_LEAT_UNDELETE_TOPICS)], 2); /* refused by the wrong one, then lost */
+    ASSERT_EQ(broker.undeleted, 1);
+    leat_client_destroy(c);
+    fake_broker_deinit(&broker);
+    fake_broker_init(&broker); /* a broker that is none of ours */
+    broker.version_cap[fake_slot(API_LEAT_LIST_DELETED_TOPICS)] = -1;
+    c = client_of("fake:9092");
+    ASSERT_EQ(leat_deleted_topics_get(c, 1000, &d, &e), LEAT_UNSUPPORTED);
+    ASSERT(strstr(e.text, "does not serve") != NULL);
+    leat_client_destroy(c);
+    fake_broker_deinit(&broker);
+}
+
 static void answers_that_make_no_sense_end_the_call(void)
 {
     static const enum fake_fault faults[] = {FAULT_OTHER_ID, FAULT_GARBAGE};
@@ -278,6 +325,8 @@ TEST_MAIN("leat_client",
            a_silent_broker_costs_the_deadline_and_its_connection},
           {"an old broker is greeted in its version", an_old_broker_is_greeted_in_its_version},
           {"what is not served is said", what_is_not_served_is_said},
+          {"deleted topics are told and taken back", deleted_topics_are_told_and_taken_back},
+          {"an undeletion is sent once", an_undeletion_is_sent_once},
           {"answers that make no sense end the call", answers_that_make_no_sense_end_the_call},
           {"other protocols are recognised", other_protocols_are_recognised},
           {"keys go where Kafka sends them", keys_go_where_kafka_sends_them}, {"codes have names", codes_have_names})

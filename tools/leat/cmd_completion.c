@@ -87,11 +87,9 @@ static void command_case(const struct command *c)
     own_with_value(c->own_options);
     if (c->own_options == NULL) with_value(global_options);
     printf(") return ;;\n        esac\n");
-    static const char *const words[] = {[COMPLETE_NOTHING] = "none",
-                                        [COMPLETE_FILES] = "files",
-                                        [COMPLETE_TOPICS] = "topics",
-                                        [COMPLETE_GROUPS] = "groups",
-                                        [COMPLETE_KINDS] = "'topic broker group'"};
+    static const char *const words[] = {
+        [COMPLETE_NOTHING] = "none",    [COMPLETE_FILES] = "files",   [COMPLETE_TOPICS] = "topics",
+        [COMPLETE_DELETED] = "deleted", [COMPLETE_GROUPS] = "groups", [COMPLETE_KINDS] = "'topic broker group'"};
     printf("        words=%s ;;\n", words[c->complete]);
 }
 
@@ -131,17 +129,15 @@ static void script(void)
            "    -*) COMPREPLY=($(compgen -W \"$opts\" -- \"$cur\")); return ;;\n"
            "    esac\n"
            "    case $words in\n"
-           "    topics) COMPREPLY=($(compgen -W \"$(leat \"${global[@]}\" --timeout 1 topic list --names "
-           "2>/dev/null)\" -- "
-           "\"$cur\")) ;;\n"
-           "    groups) COMPREPLY=($(compgen -W \"$(leat \"${global[@]}\" --timeout 1 group list --names "
-           "2>/dev/null)\" -- "
-           "\"$cur\")) ;;\n"
-           "    files) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
-           "    none) ;;\n"
-           "    *) COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")) ;;\n"
+           "    topics) words=$(_leat_names topic list) ;;\n"
+           "    deleted) words=$(_leat_names topic list --deleted) ;;\n"
+           "    groups) words=$(_leat_names group list) ;;\n"
+           "    files) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
+           "    none) return ;;\n"
            "    esac\n"
+           "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
            "}\n"
+           "_leat_names() { leat \"${global[@]}\" --timeout 1 \"$@\" --names 2>/dev/null; }\n"
            "complete -o filenames -F _leat leat\n");
 }
 

@@ -21,6 +21,7 @@ enum complete { /* what an option's value or a command's words are, for completi
                 COMPLETE_NOTHING,
                 COMPLETE_FILES,
                 COMPLETE_TOPICS,
+                COMPLETE_DELETED, /* topics */
                 COMPLETE_GROUPS,
                 COMPLETE_KINDS, /* topic, broker, group */
 };
