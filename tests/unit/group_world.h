@@ -9,6 +9,8 @@
 #include "base/check.h"
 #include "base/list.h"
 #include "broker/group/groups.h"
+#include "protocol/msg_consumer_group_describe.h"
+#include "protocol/msg_consumer_group_heartbeat.h"
 #include "protocol/msg_describe_groups.h"
 #include "protocol/msg_heartbeat.h"
 #include "protocol/msg_join_group.h"
@@ -31,6 +33,7 @@ struct world_call {
         struct heartbeat_request heartbeat_request;
         struct leave_group_request leave_request;
         struct offset_commit_request commit_request;
+        struct consumer_group_heartbeat_request consumer_request;
     };
     union {
         struct join_group_response join;
@@ -39,6 +42,8 @@ struct world_call {
         struct leave_group_response leave;
         struct offset_commit_response commit;
         struct describe_groups_response_group describe;
+        struct consumer_group_heartbeat_response consumer;
+        struct consumer_group_describe_response_group consumer_describe;
     };
     uint32_t ends; /* how often it was answered or cancelled */
     bool cancelled;
@@ -127,6 +132,16 @@ static inline void world_begin(void)
                                           .session_max_ms = 1800000,
                                           .first_delay_ms = 3000,
                                           .size_max = INT32_MAX,
+                                          .consumer_session_ms = 45000,
+                                          .consumer_session_min_ms = 45000,
+                                          .consumer_session_max_ms = 60000,
+                                          .consumer_heartbeat_ms = 5000,
+                                          .consumer_heartbeat_min_ms = 5000,
+                                          .consumer_heartbeat_max_ms = 15000,
+                                          .consumer_assignment_ms = 1000,
+                                          .consumer_regex_refresh_ms = 600000,
+                                          .consumer_size_max = INT32_MAX,
+                                          .migration = MIGRATION_BIDIRECTIONAL,
                                           .metadata_max_bytes = 4096,
                                           .retention_ms = 604800000};
     list_init(&gw.calls);
@@ -157,6 +172,10 @@ static inline struct world_call *world_call(enum api_key api, int16_t version, s
     if (api == API_OFFSET_COMMIT)
         offset_commit_request_init(&c->commit_request), offset_commit_response_init(&c->commit);
     if (api == API_DESCRIBE_GROUPS) describe_groups_response_group_init(&c->describe);
+    if (api == API_CONSUMER_GROUP_HEARTBEAT)
+        consumer_group_heartbeat_request_init(&c->consumer_request),
+            consumer_group_heartbeat_response_init(&c->consumer);
+    if (api == API_CONSUMER_GROUP_DESCRIBE) consumer_group_describe_response_group_init(&c->consumer_describe);
     list_push_back(&gw.calls, &c->in_calls);
     return c;
 }
