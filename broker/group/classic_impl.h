@@ -19,7 +19,7 @@
 #define CLASSIC_PENDING_MAX          10000             /* member ids given out; above: COORDINATOR_NOT_AVAILABLE */
 #define CLASSIC_PROTOCOLS_MAX        64                /* of a member; above: INCONSISTENT_GROUP_PROTOCOL */
 #define CLASSIC_TOPICS_MAX           10000             /* known subscriptions; above: counts as subscribed to all */
-#define CLASSIC_SPARE_BYTES          ((size_t)1 << 20) /* MEM_CONTROL left for others when a member is let in */
+#define CLASSIC_SPARE_BYTES          ((size_t)1 << 20) /* MEM_CONTROL left for others when a member joins again */
 
 #define NEW_MEMBER_MS  300000 /* how long a member waits for its first generation (Kafka's constant) */
 #define RETRY_LEAST_MS 1000   /* between two looks whether static members have come, whatever their timeout */

@@ -87,7 +87,9 @@ static bool has_memory(const struct join *j, const struct classic_member *m)
         refuse(j, KAFKA_GROUP_MAX_SIZE_REACHED);
         return false;
     }
-    if (!mem_has_room(j->gs->mem, MEM_CONTROL, bytes + CLASSIC_SPARE_BYTES)) {
+    bool room =
+        m != NULL ? mem_has_room(j->gs->mem, MEM_CONTROL, bytes + CLASSIC_SPARE_BYTES) : groups_have_room(j->gs);
+    if (!room) {
         refuse(j, KAFKA_COORDINATOR_NOT_AVAILABLE);
         return false;
     }
