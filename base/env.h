@@ -155,9 +155,10 @@ struct env {
     struct runner *runner;
     struct trace *trace;
     uint32_t shard, shard_count;
-    uint32_t dio_align; /* bytes; alignment that IO_DIRECT asks for; 4096 in the simulator */
-    bool dsync_cheaper; /* start-up probe: a RWF_DSYNC write beats write + data sync */
-    struct mono_ns now; /* read once per turn: one time per step */
+    uint32_t dio_align;   /* bytes; alignment that IO_DIRECT asks for; 4096 in the simulator */
+    uint32_t descriptors; /* that this shard may have open: its share of the process's limit */
+    bool dsync_cheaper;   /* start-up probe: a RWF_DSYNC write beats write + data sync */
+    struct mono_ns now;   /* read once per turn: one time per step */
     struct wall_ms now_wall;
     struct list completed; /* io_ops to run */
     struct msg *inbox_head, *inbox_tail;
@@ -169,8 +170,8 @@ struct env {
     void *user; /* the shard's root object */
 };
 
-/* Shared by both implementations (env.c). The implementation fills shard.., runner, dio_align, user and, before any
- * code of the shard runs, now; env_init leaves them alone. env_deinit CHECKs that nothing is in flight. */
+/* Shared by both implementations (env.c). The implementation fills shard.., runner, dio_align, descriptors, user and,
+ * before any code of the shard runs, now; env_init leaves them alone. env_deinit CHECKs that nothing is in flight. */
 void env_init(struct env *e, const struct env_ops *ops, struct mem *mem, struct trace *trace);
 void env_deinit(struct env *e);
 

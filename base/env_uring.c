@@ -461,6 +461,7 @@ static void make_file_table(struct uring *u)
     uint32_t n = FILES_MAX;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < n) n = (uint32_t)limit.rlim_cur;
     if (io_uring_register_files_sparse(&u->ring, n) == 0) u->file_slots = n; /* refused: plain descriptors */
+    u->env.descriptors = n / u->group->count; /* also of those the kernel would give beyond the table: they cost more */
 }
 
 static bool make_tables(struct uring *u)

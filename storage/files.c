@@ -14,7 +14,8 @@
 struct files {
     struct env *env;
     struct list buckets[BUCKETS];
-    struct list lru; /* idle open files, least recently used first */
+    struct list clean;  /* open files without a use that a close costs nothing; least recently used first */
+    struct list soiled; /* ... that are dirty */
     struct list dirty;
     uint32_t open_count, dirty_count, files_max;
     bool lost_dirty;
@@ -32,7 +33,8 @@ struct files *files_create(struct env *e, uint32_t files_max)
     f->env = e;
     f->files_max = files_max;
     for (uint32_t i = 0; i < BUCKETS; i++) list_init(&f->buckets[i]);
-    list_init(&f->lru);
+    list_init(&f->clean);
+    list_init(&f->soiled);
     list_init(&f->dirty);
     return f;
 }
@@ -82,7 +84,7 @@ static void file_close(struct file *file)
     struct files *f = file->files;
     CHECK(file->uses == 0 && file->handle >= 0);
     if (list_linked(&file->in_bucket)) list_remove(&file->in_bucket);
-    if (list_linked(&file->in_lru)) list_remove(&file->in_lru);
+    if (list_linked(&file->in_idle)) list_remove(&file->in_idle);
     if (list_linked(&file->in_dirty)) {
         list_remove(&file->in_dirty);
         f->dirty_count--;
@@ -96,13 +98,8 @@ static void file_close(struct file *file)
 static void make_room(struct files *f)
 {
     if (f->open_count < f->files_max) return;
-    list_each (n, &f->lru) {
-        struct file *file = container_of(n, struct file, in_lru);
-        if (list_linked(&file->in_dirty)) continue;
-        file_close(file);
-        return;
-    }
-    if (!list_empty(&f->lru)) file_close(container_of(list_first(&f->lru), struct file, in_lru));
+    struct list *from = list_empty(&f->clean) ? &f->soiled : &f->clean;
+    if (!list_empty(from)) file_close(container_of(list_first(from), struct file, in_idle));
 }
 
 static void use_ready(struct file_use *u, enum status status)
@@ -155,7 +152,7 @@ enum status file_use_begin(struct files *f, struct file_use *u, struct task *t, 
     struct file *file = find(f, key);
     if (file == NULL) file = file_new(f, dir, key, create);
     if (file == NULL) return STATUS_NO_MEMORY;
-    if (list_linked(&file->in_lru)) list_remove(&file->in_lru);
+    if (list_linked(&file->in_idle)) list_remove(&file->in_idle);
     file->uses++;
     *u = (struct file_use){.task = t, .file = file};
     t->pending_ops++;
@@ -173,7 +170,7 @@ static void unuse(struct file *file)
     if (file->stale)
         file_close(file);
     else
-        list_push_back(&file->files->lru, &file->in_lru);
+        list_push_back(list_linked(&file->in_dirty) ? &file->files->soiled : &file->files->clean, &file->in_idle);
 }
 
 void file_use_end(struct file_use *u)
@@ -185,6 +182,7 @@ void file_use_end(struct file_use *u)
 
 void file_dirty(struct file *file)
 {
+    CHECK(file->uses > 0); /* an idle one stands in the list of the clean */
     if (list_linked(&file->in_dirty)) return;
     list_push_back(&file->files->dirty, &file->in_dirty);
     file->files->dirty_count++;
@@ -229,7 +227,7 @@ struct file *files_take_dirty(struct files *f)
     if (n == NULL) return NULL;
     struct file *file = container_of(n, struct file, in_dirty);
     f->dirty_count--;
-    if (list_linked(&file->in_lru)) list_remove(&file->in_lru);
+    if (list_linked(&file->in_idle)) list_remove(&file->in_idle);
     file->uses++;
     return file;
 }
@@ -244,7 +242,8 @@ void files_close_all(struct files *f, struct task *t)
     CHECK(f->closing == NULL);
     f->closing = t;
     t->pending_ops++; /* held until every close has been submitted */
-    while (!list_empty(&f->lru)) file_close(container_of(list_first(&f->lru), struct file, in_lru));
+    while (!list_empty(&f->clean)) file_close(container_of(list_first(&f->clean), struct file, in_idle));
+    while (!list_empty(&f->soiled)) file_close(container_of(list_first(&f->soiled), struct file, in_idle));
     t->pending_ops--;
     if (t->pending_ops == 0) f->closing = NULL;
 }

@@ -20,7 +20,7 @@ struct file_key { /* no padding: compared and hashed as bytes */
 };
 
 struct file {
-    struct list_node in_bucket, in_lru, in_dirty;
+    struct list_node in_bucket, in_idle, in_dirty;
     struct file_key key;
     struct path path;
     struct io_op open, sync;

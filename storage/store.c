@@ -22,6 +22,7 @@
 #define IDLE_NS        (20 * NS_PER_MS)
 #define GROUP_BYTES    (4u << 20)
 #define FILE_MIN_BYTES (16u << 20)
+#define FILES_MIN      16u
 
 void store_config_init(struct store_config *c)
 {
@@ -36,7 +37,6 @@ void store_config_init(struct store_config *c)
         .stall_ms = 30 * 1000,
         .checkpoint_ms = 30 * 1000,
         .group_bytes = GROUP_BYTES,
-        .files_max = 4000,
         .undelete_ms = 3600 * 1000,
         .producer_expire_ms = 24ll * 3600 * 1000,
         .retention_check_ms = 300 * 1000,
@@ -226,7 +226,7 @@ struct store *store_new(struct env *e, struct disk *disk, const struct store_con
     list_init(&s->refused);
     s->journal = mem_zalloc(m, MEM_LOG, sizeof *s->journal);
     s->map = partition_map_create(m);
-    s->files = files_create(e, c->files_max);
+    s->files = files_create(e, c->files_max > 0 ? c->files_max : MAX(FILES_MIN, e->descriptors / 2));
     s->mover = mover_create(s);
     s->unlinker = unlinker_create(s);
     s->grower = grower_create(s);

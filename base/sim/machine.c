@@ -245,6 +245,7 @@ static void shard_init(struct sim_machine *m, uint32_t k)
     e->shard = k;
     e->shard_count = m->shard_count;
     e->dio_align = SIM_PAGE;
+    e->descriptors = m->config.max_files / m->shard_count;
     e->dsync_cheaper = m->config.dsync_cheaper;
 }
 
