@@ -255,7 +255,7 @@ enum status partition_deleted(struct partition *p)
     checkpoint_drop(s->table, p->id, p->number, p->home);
     refs_clear(p);
     if (list_linked(&p->in_touched)) list_remove(&p->in_touched);
-    if (list_linked(&p->in_unmoved)) list_remove(&p->in_unmoved);
+    partition_leave_mover(p);
     if (list_linked(&p->in_dirs)) list_remove(&p->in_dirs);
     list_push_back(&s->graves, &p->in_graves);
     return STATUS_OK;

@@ -96,6 +96,7 @@ static void snapshot_partition(struct table_writer *w, struct partition *p)
     w->header.records++;
     p->carried_pos = carry_end;
     refs_release_below(p, carry_end);
+    if (carry_end == p->end_pos) mover_carried(p);
 }
 
 static void snapshot_all(struct table_writer *w)
@@ -346,6 +347,7 @@ static int cp_free(struct task *t)
     w->replay_file_before = w->replay_file;
     w->replay_file = w->header.replay_file;
     w->checkpoints++;
+    w->chunk_bytes = w->chunk.len;
     w->bytes_written += w->chunk.len;
     journal_free(s->journal, w->replay_from_before);
     tell(&w->telling, STATUS_OK);
@@ -390,6 +392,17 @@ static const struct stage cp_stages[] = {
 
 static const struct flow cp_flow = {"checkpoint", cp_stages, COUNT_OF(cp_stages)};
 
+/* Space is freed one checkpoint late: this one frees what the last one no longer needed, the next one what is no longer
+ * needed now. Each costs a sync of all files and a delta, so a good part of the ring must come of it. */
+static bool frees_enough(const struct table_writer *w)
+{
+    struct journal *j = w->store->journal;
+    uint64_t from = journal_place_of(j, j->mark_sequence), last = journal_place_of(j, w->replay_from);
+    uint64_t now = journal_place_of(j, MAX(w->replay_from, journal_oldest_needed(j)));
+    return MAX(last - from, now - last) >= (journal_full(j) ? 1 : journal_bytes(j) / 16);
+}
+
+/* As often as mover.c's age_limit counts on, but where a table is a good part of what is written: half as often. */
 static bool is_time(const struct table_writer *w)
 {
     const struct store *s = w->store;
@@ -398,10 +411,8 @@ static bool is_time(const struct table_writer *w)
     int64_t age = s->env->now.v - w->last.v;
     if (w->number == 0 && w->checkpoints > 0 && age < RETRY_NS) return false; /* given up a moment ago */
     if (w->wanted) return true;
-    if (since > total / 4) return true;
-    /* space is freed one checkpoint late: this one frees what the last one no longer needed */
-    if (journal_tight(j) && (w->replay_from > j->mark_sequence || journal_oldest_needed(j) > w->replay_from))
-        return true;
+    if (since > total / 4 || (since > total / 8 && since / 16 > w->chunk_bytes)) return true;
+    if (journal_tight(j) && frees_enough(w)) return true;
     return since > 0 && age > s->config.checkpoint_ms * NS_PER_MS;
 }
 

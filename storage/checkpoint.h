@@ -16,6 +16,7 @@ struct table_writer {
     uint32_t chain;        /* header CRC of the last chunk */
     uint64_t pos;          /* where the next chunk goes */
     uint64_t base_bytes, delta_bytes;
+    uint64_t chunk_bytes;                     /* of the last one */
     uint64_t replay_from, replay_from_before; /* of the last durable chunk and the one before */
     uint32_t replay_file, replay_file_before; /* the ring files in which their replays begin */
     struct out chunk, drops;                  /* being written; drop records for the next one */

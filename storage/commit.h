@@ -9,5 +9,9 @@ void commit_submit(struct commit *c);
 void commit_free(struct commit *c);
 /* Tells, in sequence, what became durable (or, after a failure, that nothing will). */
 void journal_settle(struct journal *j);
+/* The mark of a live group. */
+struct mark *journal_mark_at(const struct journal *j, uint64_t sequence);
+/* Counts j->ahead anew: the head has entered a file, or one has no live group any more. */
+void journal_look_ahead(struct journal *j);
 /* For recovery: the next live group in sequence. */
 enum status journal_mark_push(struct journal *j, uint32_t slot, uint64_t pos, uint32_t length) MUST_CHECK;

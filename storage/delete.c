@@ -306,6 +306,7 @@ void partition_delete(struct partition *p, struct partition_delete *op)
         d->status = STATUS_NOT_LEADER;
     } else {
         p->deleting = true;
+        mover_look(p);
     }
     p->store->deletions++;
     task_start(p->store->env->runner, &d->task, &delete_flow, DELETE_MOVE);

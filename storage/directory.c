@@ -76,6 +76,12 @@ static int submit(struct move *m, enum io_kind kind, int next)
     return STAGE_WAIT(next);
 }
 
+/* Of a partition of which nothing was moved yet there is no directory, as a rule: making it is the first question. */
+int move_dir_first(const struct move *m)
+{
+    return m->p->moved_pos > m->p->segments[0].start ? MOVE_DIR_STAT : MOVE_DIR_MAKE;
+}
+
 int move_dir_stat(struct task *t)
 {
     struct move *m = container_of(t, struct move, task);
@@ -90,6 +96,7 @@ int move_dir_read(struct task *t)
     enum status status = m->op.status;
     m->op.status = STATUS_OK;
     if (status == STATUS_NOT_FOUND && m->p->moved_pos > m->p->segments[0].start && hold(m)) return MOVE_FINISH;
+    m->dir_looked_at = true;
     if (status == STATUS_NOT_FOUND) return MOVE_DIR_MAKE;
     if (status != STATUS_OK) return move_failed(m, status, "stat partition.metadata");
     smallfile_read(m->p->store->env, &m->small, t, m->path.s, m->page);
@@ -133,7 +140,8 @@ int move_dir_write(struct task *t)
     struct move *m = container_of(t, struct move, task);
     enum status status = m->op.status;
     m->op.status = STATUS_OK;
-    if (status == STATUS_EXISTS && m->op.kind == IO_MKDIR) return MOVE_DIR_QUARANTINE; /* it has no metadata */
+    if (status == STATUS_EXISTS && m->op.kind == IO_MKDIR)
+        return m->dir_looked_at ? MOVE_DIR_QUARANTINE : MOVE_DIR_STAT; /* looked at: it has no metadata */
     if (status != STATUS_OK) {
         if (!move_again(m, status)) return move_failed(m, status, "mkdir");
         return STAGE_WAIT(MOVE_DIR_MAKE);

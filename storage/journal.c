@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Journal: admission, gathering of entries into groups, ring space and marks. commit.c carries a closed group to disk.
+/* Journal: admission, gathering of entries into groups, ring space (journal_marks.c: who needs which group). commit.c
+ * carries a closed group to disk.
  *
  *   append:  journal_admit -> journal_put (payload copied into the open group)
  *   turn:    close the open group if fewer than two are in flight -> submit -> (commit.c) -> durable, in sequence
@@ -54,15 +55,6 @@ void journal_deinit(struct journal *j)
     histogram_destroy(j->commit_ns);
 }
 
-void journal_start(struct journal *j)
-{
-    CHECK(j->slot_count >= 2 && j->head < j->slot_count && j->next_sequence > 0);
-    CHECK(j->mark_count == 0 || j->mark_sequence + j->mark_count == j->next_sequence);
-    if (j->mark_count == 0) j->mark_sequence = j->next_sequence;
-    j->durable_sequence = j->next_sequence - 1;
-    env_hook_add(j->env, &j->hook);
-}
-
 /* --- ring space --- */
 
 static struct ring_slot *head_slot(struct journal *j)
@@ -70,11 +62,29 @@ static struct ring_slot *head_slot(struct journal *j)
     return &j->slots[j->order[j->head]];
 }
 
-static uint32_t files_ahead(const struct journal *j)
+/* Asked for each append, changed once per ring file: kept. */
+void journal_look_ahead(struct journal *j)
 {
     uint32_t n = 0;
     while (n + 1 < j->slot_count && j->slots[j->order[(j->head + 1 + n) % j->slot_count]].live == 0) n++;
-    return n;
+    j->ahead = n;
+}
+
+static void count_bytes(struct journal *j)
+{
+    j->ring_bytes = 0;
+    for (uint32_t i = 0; i < j->slot_count; i++) j->ring_bytes += j->slots[j->order[i]].bytes;
+}
+
+void journal_start(struct journal *j)
+{
+    CHECK(j->slot_count >= 2 && j->head < j->slot_count && j->next_sequence > 0);
+    CHECK(j->mark_count == 0 || j->mark_sequence + j->mark_count == j->next_sequence);
+    if (j->mark_count == 0) j->mark_sequence = j->next_sequence;
+    j->durable_sequence = j->next_sequence - 1;
+    journal_look_ahead(j);
+    count_bytes(j);
+    env_hook_add(j->env, &j->hook);
 }
 
 /* The most that the group which is open or about to be opened can take. */
@@ -92,25 +102,25 @@ static void ring_place(struct journal *j, struct commit *c)
         j->head = (j->head + 1) % j->slot_count;
         j->head_pos = 0;
         CHECK(head_slot(j)->live == 0);
+        journal_look_ahead(j);
     }
     struct ring_slot *s = head_slot(j);
     c->slot = j->order[j->head];
     c->pos = j->head_pos;
     j->head_pos += c->length;
+    j->placed += c->length;
     s->live++;
 }
 
 uint64_t journal_bytes(const struct journal *j)
 {
-    uint64_t total = 0;
-    for (uint32_t i = 0; i < j->slot_count; i++) total += j->slots[j->order[i]].bytes;
-    return total;
+    return j->ring_bytes;
 }
 
 uint32_t journal_fill(const struct journal *j)
 {
     uint64_t free_bytes = j->slots[j->order[j->head]].bytes - j->head_pos;
-    uint32_t ahead = files_ahead(j);
+    uint32_t ahead = j->ahead;
     for (uint32_t i = 1; i <= ahead; i++) free_bytes += j->slots[j->order[(j->head + i) % j->slot_count]].bytes;
     uint64_t total = journal_bytes(j);
     return (uint32_t)((total - free_bytes) * 1000 / total);
@@ -123,7 +133,12 @@ static uint32_t reserve_files(const struct journal *j)
 
 bool journal_tight(const struct journal *j)
 {
-    return files_ahead(j) <= reserve_files(j) + j->slot_count / 8 + 1;
+    return j->ahead <= reserve_files(j) + j->slot_count / 8 + 1;
+}
+
+bool journal_full(const struct journal *j)
+{
+    return j->ahead <= reserve_files(j);
 }
 
 bool journal_freeze(struct journal *j)
@@ -154,6 +169,7 @@ struct ring_slot journal_replace(struct journal *j, const struct ring_slot *slot
     CHECK(j->frozen && old.live == 0 && slot->live == 0 && slot->bytes >= j->config.least_bytes);
     *next = *slot;
     j->frozen = false;
+    count_bytes(j);
     return old;
 }
 
@@ -165,73 +181,8 @@ void journal_insert(struct journal *j, const struct ring_slot *slot)
     j->order[at] = j->slot_count;
     j->slots[j->slot_count++] = *slot;
     j->frozen = false;
-}
-
-/* --- marks --- */
-
-static struct mark *mark_at(const struct journal *j, uint64_t sequence)
-{
-    CHECK(sequence >= j->mark_sequence && sequence - j->mark_sequence < j->mark_count);
-    return &j->marks[(j->mark_first + (sequence - j->mark_sequence)) % j->mark_capacity];
-}
-
-const struct mark *journal_mark(const struct journal *j, uint64_t sequence)
-{
-    return mark_at(j, sequence);
-}
-
-/* Recovery calls it too, for each live group. */
-enum status journal_mark_push(struct journal *j, uint32_t slot, uint64_t pos, uint32_t length)
-{
-    if (j->mark_count == j->mark_capacity) {
-        uint32_t capacity = MAX(64u, j->mark_capacity * 2);
-        struct mark *marks = mem_alloc(j->env->mem, MEM_LOG, capacity * sizeof *marks);
-        if (marks == NULL) return STATUS_NO_MEMORY;
-        for (uint32_t i = 0; i < j->mark_count; i++) marks[i] = j->marks[(j->mark_first + i) % j->mark_capacity];
-        mem_free(j->env->mem, MEM_LOG, j->marks, j->mark_capacity * sizeof *marks);
-        j->marks = marks;
-        j->mark_capacity = capacity;
-        j->mark_first = 0;
-    }
-    j->marks[(j->mark_first + j->mark_count++) % j->mark_capacity] =
-        (struct mark){.slot = slot, .pos = pos, .length = length};
-    return STATUS_OK;
-}
-
-void journal_mark_use(struct journal *j, uint64_t sequence)
-{
-    mark_at(j, sequence)->unmoved++;
-}
-
-void journal_mark_release(struct journal *j, uint64_t sequence)
-{
-    struct mark *m = mark_at(j, sequence);
-    CHECK(m->unmoved > 0);
-    m->unmoved--;
-}
-
-/* Only the newest groups gain marks, so what was passed once stays passed. */
-uint64_t journal_oldest_needed(struct journal *j)
-{
-    uint64_t sequence = MAX(j->needed_from, j->mark_sequence);
-    while (sequence < j->mark_sequence + j->mark_count && mark_at(j, sequence)->unmoved == 0) sequence++;
-    j->needed_from =
-        j->mark_count == 0 ? sequence : MIN(sequence, j->mark_sequence + j->mark_count - 1); /* may be open */
-    return sequence;
-}
-
-void journal_free(struct journal *j, uint64_t sequence)
-{
-    CHECK(sequence <= j->durable_sequence + 1);
-    while (j->mark_count > 0 && j->mark_sequence < sequence) {
-        struct mark *m = &j->marks[j->mark_first];
-        CHECK(m->unmoved == 0 && j->slots[m->slot].live > 0);
-        j->slots[m->slot].live--;
-        j->mark_first = (j->mark_first + 1) % j->mark_capacity;
-        j->mark_count--;
-        j->mark_sequence++;
-    }
-    if (j->mark_count == 0) j->mark_sequence = j->next_sequence;
+    journal_look_ahead(j);
+    count_bytes(j);
 }
 
 /* --- groups --- */
@@ -327,7 +278,7 @@ static void commit_close(struct journal *j, struct commit *c)
     chunk_pad(c->chunks[c->chunk_count - 1]);
     c->length = commit_bytes(c);
     ring_place(j, c);
-    struct mark *m = mark_at(j, c->sequence);
+    struct mark *m = journal_mark_at(j, c->sequence);
     m->slot = c->slot;
     m->pos = c->pos;
     m->length = c->length;
@@ -359,7 +310,7 @@ enum status journal_admit(struct journal *j, uint32_t payload_bytes, bool contro
         commit_close(j, c);
         c = NULL;
     }
-    uint32_t ahead = files_ahead(j);
+    uint32_t ahead = j->ahead;
     if (!control && ahead <= reserve_files(j)) return STATUS_BUSY;
     if (c != NULL) return STATUS_OK; /* its place was promised when it was opened */
     if (head_slot(j)->bytes - j->head_pos >= group_most(j, payload_bytes)) return STATUS_OK;
@@ -505,7 +456,7 @@ void journal_stalled(struct journal *j, int64_t stall_ns)
 void journal_position(const struct journal *j, uint64_t sequence, uint32_t *ret_file, uint64_t *ret_pos)
 {
     bool placed = sequence < j->next_sequence;
-    const struct mark *m = placed ? mark_at(j, sequence) : NULL;
+    const struct mark *m = placed ? journal_mark_at(j, sequence) : NULL;
     *ret_file = j->slots[placed ? m->slot : j->order[j->head]].number;
     *ret_pos = placed ? m->pos : j->head_pos;
 }

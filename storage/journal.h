@@ -81,6 +81,7 @@ struct ring_slot {
 
 struct mark { /* one live group */
     uint64_t pos;
+    uint64_t at; /* bytes of the journal before it, since the start */
     uint32_t slot, length;
     uint32_t unmoved; /* refs of partitions that still need this group at a replay */
 };
@@ -99,9 +100,12 @@ struct journal {
     uint32_t slot_count;
     uint32_t head; /* index into order */
     uint64_t head_pos;
-    bool frozen; /* the order is being changed: do not leave the head file */
+    uint64_t ring_bytes; /* of all files; from journal_start on, like ahead */
+    uint32_t ahead;      /* files behind the head that hold no live group */
+    bool frozen;    /* the order is being changed: do not leave the head file */
     uint64_t next_sequence, durable_sequence;
     uint32_t chain;
+    uint64_t placed; /* bytes of groups that have their place in the ring, since the start; replayed ones too */
     struct list queue;
     struct list waiting_now; /* waiters with nothing to wait for: told in the next turn */
     uint32_t in_flight;
@@ -157,6 +161,9 @@ void journal_free(struct journal *j, uint64_t sequence);
 uint32_t journal_fill(const struct journal *j);
 /* Appends are refused soon: what can be moved and freed should be now. */
 bool journal_tight(const struct journal *j);
+bool journal_full(const struct journal *j); /* they are */
+/* journal->placed at the first byte of that group; of the oldest live one, if it is older than that. */
+uint64_t journal_place_of(const struct journal *j, uint64_t sequence);
 uint64_t journal_bytes(const struct journal *j);
 /* Growth: holds the head in its file until journal_insert or journal_replace, if at least half of it is left (unless
  * the next file is to be replaced: the head may not be able to go on) and the open group surely fits; else false and

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* One move in flight; mover.c runs it, directory.c prepares the partition's directory for the first one. */
+/* One move in flight: mover.c chooses it, move.c carries it out, directory.c prepares the partition's directory. */
 #pragma once
 #include "storage/mover.h"
 #include "storage/smallfile.h"
@@ -28,8 +28,10 @@ enum move_stage {
 struct move {
     struct task task;
     struct mover *mover;
-    struct partition *p; /* NULL: this slot is free */
+    struct list_node in_free;
+    struct partition *p;
     struct task *parent; /* mover_copy_tail */
+    bool prepares;       /* directory and file only: from == to */
     bool copy;           /* a copy of the tail: moved_pos stays */
     bool gave_up;        /* nothing was moved */
     bool closes;         /* the piece ends its segment */
@@ -42,15 +44,23 @@ struct move {
     struct transfer write;
     struct io_op op, op2;
     struct timer again; /* no space: tried again */
-    uint8_t *staging, *page;
+    uint8_t *page;      /* one block, always there: metadata, index page, a piece of that size */
+    uint8_t *staging;   /* the piece */
+    uint32_t staging_bytes;
     uint32_t page_number;
+    bool dir_looked_at; /* what stands under the directory's name is not ours */
     struct smallfile small;
     struct path dir, path, path2;
     char *names; /* directory listing */
     uint32_t names_bytes, names_len, names_at;
 };
 
+extern const struct flow move_flow; /* its first stage: MOVE_OPEN, or one of directory.c's (move_dir_first) */
+/* mover.c: the slot is free again. */
+void mover_ended(struct move *m);
+
 /* directory.c: stages that make the directory ours and durable; they end in MOVE_OPEN. */
+int move_dir_first(const struct move *m);
 int move_dir_stat(struct task *t);
 int move_dir_read(struct task *t);
 int move_dir_check(struct task *t);

@@ -1,67 +1,84 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The flow of one move:
+/* What is moved when, and the slots that moves run in (move.c).
  *
- *   (dir ...)  first move of a partition in this run: its directory is checked or made (directory.c)
- *   open       the segment file and its index file
- *   allocate   space for it and what follows, where there is none
- *   write      the piece, aligned to 4 KiB; padded only where it ends its segment
- *   index      the bytes go through the index builder and moved_pos advances; their journal groups are given back
- *   page       a full index page, or the last one of the segment, is written
- *   trim       end of segment: cut both files to their exact length
- *   finish     a closed segment's successor gets the index builder
+ * Larger pieces cost less, and waiting makes them larger, so bytes wait as long as the ring can hold them:
  *
- * Failure modes: no space or no descriptors: the stage is run again in a while, the bytes stay pinned. Any other error
- * fences the disk. Crash order: nothing here is durable by itself; the next checkpoint syncs the files before a table
- * says that the bytes are moved, and only then is their journal space freed. */
+ *   aged  the partition's oldest byte that only the ring holds is further behind the head than the ring can bear: the
+ *         oldest first, at any size, because they alone keep the ring's end from following
+ *   due   a piece of the configured size, a segment to close, an index page to write: as they come
+ *   bare  a partition with something to move, but without a directory: directory and file are made ahead, a few at a
+ *         time, so that many new partitions do not all make theirs when the ring is nearly full
+ *
+ * Only so many bytes are in flight, for the journal's writes stand in the same queue of the disk.
+ *
+ * Failure modes: no memory for a piece: some staging is always there, the rest waits. The others are in move.c. */
 #include "storage/mover.h"
 
 #include "storage/move.h"
+#include "storage/unlinker.h"
 
 #include "base/bytes.h"
 
-#define ALLOCATE_FIRST_BYTES (64ull << 10)
-#define ALLOCATE_STEP_BYTES  (16ull << 20)
-#define ALLOCATE_WHOLE_BYTES (4ull << 20)
-#define AGAIN_NS             (200 * NS_PER_MS)
+#define STAGINGS         4          /* pieces that need no memory from the pools (rule D8: memory is full then) */
+#define FLIGHT_BYTES     (4u << 20) /* 2 ms of a disk that writes 2 GB/s */
+#define PREPARATIONS_MAX 16u
+#define LOOKS_MAX        128u /* partitions whose files are being unlinked, in the way of a turn */
 
 struct mover {
     struct store *store;
-    struct move moves[MOVES_MAX];
-    uint32_t active;
+    struct list free;
+    uint8_t *staging[STAGINGS]; /* those not in use */
+    uint32_t staging_count;
+    uint32_t active, preparing;
+    uint64_t flight_bytes;
     bool force;
+    struct mover_counters counters;
+    struct move moves[MOVES_MAX];
 };
-
-static const struct flow move_flow;
 
 struct mover *mover_create(struct store *s)
 {
-    struct mover *m = mem_zalloc(s->env->mem, MEM_LOG, sizeof *m);
-    if (m == NULL) return NULL;
-    m->store = s;
+    struct mem *mem = s->env->mem;
+    struct mover *mv = mem_zalloc(mem, MEM_LOG, sizeof *mv);
+    if (mv == NULL) return NULL;
+    mv->store = s;
+    list_init(&mv->free);
+    bool good = true;
     for (int i = 0; i < MOVES_MAX; i++) {
-        m->moves[i].mover = m;
-        m->moves[i].staging = mem_alloc_aligned(s->env->mem, MEM_LOG, MOVE_PIECE_BYTES + BLOCK_BYTES);
-        if (m->moves[i].staging == NULL) {
-            mover_destroy(m);
-            return NULL;
-        }
-        m->moves[i].page = m->moves[i].staging + MOVE_PIECE_BYTES;
+        struct move *m = &mv->moves[i];
+        m->mover = mv;
+        m->page = mem_alloc_aligned(mem, MEM_LOG, BLOCK_BYTES);
+        good &= m->page != NULL;
+        list_push_back(&mv->free, &m->in_free);
     }
-    return m;
+    while (good && mv->staging_count < STAGINGS) {
+        mv->staging[mv->staging_count] = mem_alloc_aligned(mem, MEM_LOG, MOVE_PIECE_BYTES);
+        good = mv->staging[mv->staging_count] != NULL;
+        mv->staging_count += good;
+    }
+    if (good) return mv;
+    mover_destroy(mv);
+    return NULL;
 }
 
-void mover_destroy(struct mover *m)
+void mover_destroy(struct mover *mv)
 {
-    CHECK(m->active == 0);
+    struct mem *mem = mv->store->env->mem;
+    CHECK(mv->active == 0);
+    while (mv->staging_count > 0) mem_free_aligned(mem, MEM_LOG, mv->staging[--mv->staging_count], MOVE_PIECE_BYTES);
     for (int i = 0; i < MOVES_MAX; i++)
-        if (m->moves[i].staging != NULL)
-            mem_free_aligned(m->store->env->mem, MEM_LOG, m->moves[i].staging, MOVE_PIECE_BYTES + BLOCK_BYTES);
-    mem_free(m->store->env->mem, MEM_LOG, m, sizeof *m);
+        if (mv->moves[i].page != NULL) mem_free_aligned(mem, MEM_LOG, mv->moves[i].page, BLOCK_BYTES);
+    mem_free(mem, MEM_LOG, mv, sizeof *mv);
 }
 
-bool mover_idle(const struct mover *m)
+bool mover_idle(const struct mover *mv)
 {
-    return m->active == 0;
+    return mv->active == 0;
+}
+
+const struct mover_counters *mover_counters(const struct mover *mv)
+{
+    return &mv->counters;
 }
 
 void partition_dir(const struct partition *p, struct path *ret_path)
@@ -93,6 +110,32 @@ static struct segment *moving_segment(struct partition *p)
     return s;
 }
 
+static bool closing_segment(const struct partition *p)
+{
+    return p->index.segment_base != partition_active(p)->base;
+}
+
+static uint64_t movable_bytes(const struct partition *p)
+{
+    return p->durable_pos - p->moved_pos;
+}
+
+static bool is_due(struct partition *p)
+{
+    if (movable_bytes(p) >= p->store->config.piece_bytes || index_page_full(&p->index)) return true;
+    if (closing_segment(p)) {
+        const struct segment *s = moving_segment(p);
+        return p->durable_pos >= s->start + s->length;
+    }
+    return p->deleting && movable_bytes(p) >= BLOCK_BYTES;
+}
+
+/* A new segment's file may have the name of one that is being unlinked: env promises no order between the two. */
+static bool held_up(const struct partition *p)
+{
+    return p->move != NULL || p->truncating || p->held || unlinker_holds(p->store->unlinker, p);
+}
+
 static bool plan(struct partition *p, struct move *m)
 {
     struct segment *s = moving_segment(p);
@@ -110,66 +153,200 @@ static bool plan(struct partition *p, struct move *m)
     return m->closes || m->to > m->from || index_page_full(&p->index);
 }
 
-static bool wants_move(const struct mover *mv, struct partition *p, bool hurry)
+void mover_look(struct partition *p)
 {
-    uint64_t bytes = p->durable_pos - p->moved_pos;
-    if (p->move != NULL || p->truncating || p->held) return false;
-    if (bytes >= MOVE_WISH_BYTES || index_page_full(&p->index)) return true;
-    const struct segment *s = moving_segment(p);
-    if (s->length != UINT64_MAX) return p->durable_pos >= s->start + s->length;
-    return (hurry || mv->force || p->deleting) && bytes >= BLOCK_BYTES;
+    struct store *s = p->store;
+    if (p->move != NULL || p->truncating || p->held) return;
+    if (is_due(p)) {
+        if (!list_linked(&p->in_due)) list_push_back(&s->due, &p->in_due);
+    } else if (!p->dir_ready && movable_bytes(p) >= BLOCK_BYTES) {
+        if (!list_linked(&p->in_bare)) list_push_back(&s->bare, &p->in_bare);
+    }
+}
+
+void mover_carried(struct partition *p)
+{
+    if (list_linked(&p->in_aged)) list_remove(&p->in_aged);
+}
+
+/* Where the oldest of its bytes that only the ring holds stands; false: there are none. */
+static bool ring_place_of(const struct partition *p, uint64_t *ret_place)
+{
+    uint32_t i = refs_find_pos(p, MAX(p->moved_pos, p->carried_pos));
+    if (i == p->ref_count || !ref_at(p, i)->marked) return false;
+    *ret_place = journal_place_of(p->store->journal, ref_at(p, i)->sequence);
+    return true;
+}
+
+/* What the ring can bear. It holds the unmoved bytes, what was appended during the last two intervals between
+ * checkpoints (space is freed one checkpoint late, rule A11) and during the newest checkpoint: 7/16, twice 1/8
+ * (checkpoint.c), and the rest for the third. When it becomes tight all the same, a quarter; when appends are refused,
+ * nothing. Unmoved bytes are pinned in memory, too. */
+static uint64_t age_limit(const struct mover *mv)
+{
+    const struct journal *j = mv->store->journal;
+    const struct mem *mem = mv->store->env->mem;
+    uint64_t budget = mem_budget(mem, MEM_LOG);
+    if (mv->force || journal_full(j) || mem_used(mem, MEM_LOG) > budget / 4 * 3) return 0;
+    return MIN(journal_bytes(j) / 16 * (journal_tight(j) ? 4 : 7), budget / 4);
+}
+
+/* --- slots --- */
+
+static bool take_staging(struct mover *mv, struct move *m)
+{
+    uint64_t bytes = align_up(m->to - m->from, BLOCK_BYTES);
+    m->staging = m->page;
+    m->staging_bytes = BLOCK_BYTES;
+    if (bytes <= BLOCK_BYTES) return true;
+    m->staging_bytes = MOVE_PIECE_BYTES;
+    if (mv->staging_count > 0) {
+        m->staging = mv->staging[--mv->staging_count];
+        return true;
+    }
+    m->staging = mem_alloc_aligned(mv->store->env->mem, MEM_LOG, MOVE_PIECE_BYTES);
+    return m->staging != NULL;
+}
+
+static void give_staging(struct mover *mv, struct move *m)
+{
+    if (m->staging == m->page) return;
+    if (mv->staging_count < STAGINGS)
+        mv->staging[mv->staging_count++] = m->staging;
+    else
+        mem_free_aligned(mv->store->env->mem, MEM_LOG, m->staging, MOVE_PIECE_BYTES);
+}
+
+/* m: from mv->free, with from, to, segment and closes set. False: no memory. */
+static bool move_start(struct mover *mv, struct move *m, struct partition *p)
+{
+    if (!take_staging(mv, m)) return false;
+    list_remove(&m->in_free);
+    m->p = p;
+    p->move = m;
+    m->op = m->op2 = (struct io_op){0};
+    m->gave_up = m->dir_looked_at = false;
+    mv->active++;
+    mv->preparing += m->prepares;
+    mv->flight_bytes += m->to - m->from;
+    if (list_linked(&p->in_due)) list_remove(&p->in_due);
+    if (list_linked(&p->in_bare)) list_remove(&p->in_bare);
+    if (!m->prepares && list_linked(&p->in_aged)) list_remove(&p->in_aged);
+    mv->counters.flight_most = MAX(mv->counters.flight_most, mv->active);
+    partition_dir(p, &m->dir);
+    task_start(mv->store->env->runner, &m->task, &move_flow, p->dir_ready ? MOVE_OPEN : move_dir_first(m));
+    return true;
+}
+
+void mover_ended(struct move *m)
+{
+    struct mover *mv = m->mover;
+    struct partition *p = m->p;
+    mv->counters.prepared += m->prepares;
+    mv->active--;
+    mv->preparing -= m->prepares;
+    mv->flight_bytes -= m->to - m->from;
+    give_staging(mv, m);
+    m->p = NULL;
+    m->parent = NULL;
+    p->move = NULL;
+    list_push_front(&mv->free, &m->in_free);
+    uint64_t place;
+    if (p->moved_pos == p->end_pos && list_linked(&p->in_unmoved) && !closing_segment(p)) list_remove(&p->in_unmoved);
+    if (ring_place_of(p, &place)) age_queue_place(&mv->store->aged, &p->in_aged, place);
 }
 
 static struct move *free_slot(struct mover *mv)
 {
-    for (int i = 0; i < MOVES_MAX; i++)
-        if (mv->moves[i].p == NULL) return &mv->moves[i];
-    return NULL;
+    if (list_empty(&mv->free)) return NULL;
+    return container_of(list_first(&mv->free), struct move, in_free);
 }
 
-static void move_start(struct mover *mv, struct move *m, struct partition *p)
+/* False: nothing more can begin in this turn. */
+static bool begin(struct mover *mv, struct partition *p, uint64_t *count)
 {
-    m->p = p;
-    p->move = m;
-    mv->active++;
-    partition_dir(p, &m->dir);
-    task_start(mv->store->env->runner, &m->task, &move_flow, p->dir_ready ? MOVE_OPEN : MOVE_DIR_STAT);
+    struct move *m = free_slot(mv);
+    if (m == NULL || mv->flight_bytes >= FLIGHT_BYTES) return false;
+    if (!plan(p, m)) return true;
+    m->copy = m->prepares = false;
+    if (!move_start(mv, m, p)) return false;
+    ++*count;
+    return true;
 }
 
-/* Half of the ring or of the memory is taken: pieces of any size. */
-static bool in_hurry(const struct store *s)
+/* Those of one bucket; false: enough for this turn. Less than a block is carried by the next table. */
+static bool begin_bucket(struct mover *mv, struct list *bucket, uint64_t upto)
 {
-    return journal_fill(s->journal) > 500 || journal_tight(s->journal) ||
-           mem_used(s->env->mem, MEM_LOG) > mem_budget(s->env->mem, MEM_LOG) / 2;
+    struct age_queue *q = &mv->store->aged;
+    list_each (n, bucket) {
+        struct partition *p = container_of(n, struct partition, in_aged);
+        uint64_t place;
+        if (held_up(p)) continue;
+        if (movable_bytes(p) < BLOCK_BYTES && !is_due(p)) {
+            if (p->durable_pos == p->end_pos) list_remove(n); /* the next append brings it back */
+        } else if (!ring_place_of(p, &place)) {
+            list_remove(n); /* carried, or cut */
+        } else if (age_queue_later(q, place, upto)) {
+            age_queue_place(q, n, place);
+        } else if (!begin(mv, p, &mv->counters.aged)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void begin_aged(struct mover *mv)
+{
+    struct age_queue *q = &mv->store->aged;
+    uint64_t placed = mv->store->journal->placed, limit = age_limit(mv);
+    if (placed < limit) return;
+    uint64_t upto = placed - limit;
+    struct list *bucket = age_queue_first(q, upto);
+    while (bucket != NULL && begin_bucket(mv, bucket, upto)) bucket = age_queue_next(q, bucket, upto);
+}
+
+static void begin_due(struct mover *mv)
+{
+    unsigned looked = 0;
+    list_each (n, &mv->store->due) {
+        struct partition *p = container_of(n, struct partition, in_due);
+        if (++looked > LOOKS_MAX) return;
+        if (p->truncating || p->held || p->move != NULL || !is_due(p))
+            list_remove(n); /* its end looks again */
+        else if (!held_up(p) && !begin(mv, p, &mv->counters.due))
+            return;
+    }
+}
+
+static void begin_preparations(struct mover *mv)
+{
+    struct store *s = mv->store;
+    struct move *m;
+    if (!s->settled || s->closing || mv->force) return;
+    while (!list_empty(&s->bare) && mv->preparing < PREPARATIONS_MAX && (m = free_slot(mv)) != NULL) {
+        struct partition *p = container_of(list_pop_front(&s->bare), struct partition, in_bare);
+        if (held_up(p) || p->dir_ready || !plan(p, m)) continue;
+        m->to = m->from;
+        m->closes = m->copy = false;
+        m->prepares = true;
+        (void)move_start(mv, m, p); /* needs no memory */
+    }
 }
 
 void mover_turn(struct mover *mv)
 {
     struct store *s = mv->store;
-    if (list_empty(&s->unmoved) || store_fenced(s) || s->unmovable || s->hold_moves) return;
-    bool hurry = in_hurry(s);
-    unsigned looked = 0;
-    list_each (n, &s->unmoved) {
-        struct partition *p = container_of(n, struct partition, in_unmoved);
-        struct move *m = free_slot(mv);
-        if (m == NULL || ++looked > 256) break;
-        if (!wants_move(mv, p, hurry) || !plan(p, m)) {
-            if (p->durable_pos < p->end_pos || p->move != NULL || looked < 2) continue;
-            list_remove(n); /* nothing to do now: let those behind come up */
-            list_push_back(&s->unmoved, n);
-            continue;
-        }
-        m->copy = false;
-        m->parent = NULL;
-        move_start(mv, m, p);
-    }
+    if (store_fenced(s) || s->unmovable || s->hold_moves) return;
+    begin_aged(mv);
+    begin_due(mv);
+    begin_preparations(mv);
 }
 
 bool mover_has_work(const struct mover *mv)
 {
     list_each (n, &mv->store->unmoved) {
         struct partition *p = container_of(n, struct partition, in_unmoved);
-        if (wants_move(mv, p, true)) return true;
+        if (!held_up(p) && (movable_bytes(p) >= BLOCK_BYTES || is_due(p))) return true;
     }
     return false;
 }
@@ -177,12 +354,13 @@ bool mover_has_work(const struct mover *mv)
 void mover_force(struct mover *mv, bool on)
 {
     mv->force = on;
+    list_each (n, &mv->store->unmoved) mover_look(container_of(n, struct partition, in_unmoved));
 }
 
 bool mover_moved(const struct mover *mv, struct partition *p)
 {
     if (p->move != NULL || p->end_pos - p->moved_pos >= BLOCK_BYTES || p->durable_pos < p->end_pos) return false;
-    return moving_segment(p)->length == UINT64_MAX;
+    return !closing_segment(p);
 }
 
 bool mover_all_moved(const struct mover *mv)
@@ -195,7 +373,7 @@ bool mover_all_moved(const struct mover *mv)
 
 bool mover_has_slot(const struct mover *mv)
 {
-    return mv->active < MOVES_MAX;
+    return !list_empty(&mv->free);
 }
 
 void mover_copy_tail(struct mover *mv, struct partition *p, struct task *parent)
@@ -203,279 +381,11 @@ void mover_copy_tail(struct mover *mv, struct partition *p, struct task *parent)
     struct move *m = free_slot(mv);
     CHECK(m != NULL && p->move == NULL && p->end_pos - p->moved_pos < BLOCK_BYTES);
     m->copy = true;
+    m->prepares = m->closes = false;
     m->parent = parent;
     m->segment = *moving_segment(p);
     m->from = p->moved_pos;
     m->to = p->end_pos;
-    m->closes = false;
     parent->pending_ops++;
-    move_start(mv, m, p);
+    CHECK(move_start(mv, m, p)); /* one block: no memory is asked for */
 }
-
-/* --- stages --- */
-
-static void again_fire(struct timer *timer)
-{
-    struct move *m = container_of(timer, struct move, again);
-    task_wake(&m->task);
-}
-
-/* Somebody waits for its end who must not wait for space: a clean stop, a truncation (A10). */
-static bool move_unwanted(const struct move *m)
-{
-    return m->p->store->closing || !list_empty(&m->p->truncations);
-}
-
-bool move_again(struct move *m, enum status status)
-{
-    if (status != STATUS_NO_SPACE && status != STATUS_TOO_MANY_FILES && status != STATUS_NO_MEMORY) return false;
-    if (store_fenced(m->mover->store) || move_unwanted(m)) return false;
-    m->again.fire = again_fire;
-    env_timer_start(m->mover->store->env, &m->again, mono_add(m->mover->store->env->now, AGAIN_NS));
-    return true;
-}
-
-int move_failed(struct move *m, enum status status, const char *what)
-{
-    struct store *s = m->p->store;
-    m->gave_up = true;
-    bool passes = status == STATUS_NO_SPACE || status == STATUS_TOO_MANY_FILES || status == STATUS_NO_MEMORY;
-    if (passes && move_unwanted(m)) {
-        s->unmovable |= s->closing; /* the journal keeps the bytes */
-        return MOVE_FINISH;
-    }
-    STORE_LOG(m->p->store, LOG_ERROR, "segment.failed", LOG_STR("topic", m->p->topic),
-              LOG_INT("partition", m->p->number), LOG_STR("what", what), LOG_STATUS("status", status));
-    journal_fail(m->mover->store->journal);
-    return MOVE_FINISH;
-}
-
-/* Most pieces end inside an index page: their .lidx is not touched. */
-static bool needs_index(const struct move *m)
-{
-    uint64_t page_bytes = (uint64_t)INDEX_PAGE_ENTRIES * INDEX_BLOCK_BYTES;
-    return !m->copy && (m->closes || index_page_full(&m->p->index) || (m->to - m->segment.start) % page_bytes == 0);
-}
-
-static int move_open(struct task *t)
-{
-    struct move *m = container_of(t, struct move, task);
-    struct store *s = m->mover->store;
-    struct file_key log = partition_file_key(m->p, m->segment.base, FILE_LOG);
-    struct file_key index = partition_file_key(m->p, m->segment.base, FILE_INDEX);
-    enum status status = STATUS_OK;
-    if (m->log.file == NULL) status = file_use_begin(s->files, &m->log, t, m->dir.s, &log, true);
-    if (status == STATUS_OK && m->index.file == NULL && needs_index(m))
-        status = file_use_begin(s->files, &m->index, t, m->dir.s, &index, true);
-    if (status != STATUS_OK && t->pending_ops == 0)
-        return move_again(m, status) ? STAGE_WAIT(MOVE_OPEN) : move_failed(m, status, "open");
-    return t->pending_ops > 0 ? STAGE_WAIT(MOVE_WRITE) : MOVE_WRITE;
-}
-
-/* Space ahead of the bytes, in growing steps: a write that extends its file is carried out by a kernel worker, and few
- * extents stay in the inode, where a power cut on a file system without journal cannot tear their list. A small segment
- * is reserved whole. What is too much is cut off when the segment ends and at a clean stop. */
-static int move_allocate(struct task *t)
-{
-    struct move *m = container_of(t, struct move, task);
-    const struct partition_settings *c = &m->p->settings;
-    uint64_t from = m->from - m->segment.start, need = from + align_up(m->to - m->from, BLOCK_BYTES);
-    uint64_t step = c->segment_bytes <= ALLOCATE_WHOLE_BYTES ? c->segment_bytes : MAX(from, ALLOCATE_FIRST_BYTES);
-    uint64_t end = MIN(from + MIN(step, ALLOCATE_STEP_BYTES), m->segment.length);
-    end = MAX(align_up(end, BLOCK_BYTES), need);
-    m->allocating = end;
-    m->op = (struct io_op){
-        .kind = IO_ALLOCATE, .task = t, .file = m->log.file->handle, .pos = from, .len = (uint32_t)(end - from)};
-    env_submit(m->p->store->env, &m->op);
-    return STAGE_WAIT(MOVE_ALLOCATED);
-}
-
-static int move_allocated(struct task *t)
-{
-    struct move *m = container_of(t, struct move, task);
-    enum status status = m->op.status;
-    m->op.status = STATUS_OK;
-    if (status != STATUS_OK && status != STATUS_UNSUPPORTED)
-        return move_again(m, status) ? STAGE_WAIT(MOVE_WRITE) : move_failed(m, status, "allocate");
-    m->p->allocated = status == STATUS_OK ? m->allocating : UINT64_MAX;
-    m->p->untrimmed = true;
-    return MOVE_WRITE;
-}
-
-static int move_write(struct task *t)
-{
-    struct move *m = container_of(t, struct move, task);
-    struct store *s = m->mover->store;
-    if (m->log.file == NULL || (m->index.file == NULL && needs_index(m))) {
-        enum status status = m->log.file == NULL ? m->log.status : m->index.status;
-        return move_again(m, status) ? STAGE_WAIT(MOVE_OPEN) : move_failed(m, status, "open");
-    }
-    uint64_t len = m->to - m->from, padded = align_up(len, BLOCK_BYTES);
-    if (len == 0) return MOVE_INDEX;
-    if (!m->copy && m->from - m->segment.start + padded > m->p->allocated) return MOVE_ALLOCATE;
-    CHECK(padded <= MOVE_PIECE_BYTES);
-    refs_copy(m->p, m->from, len, m->staging);
-    memset(m->staging + len, 0, padded - len);
-    if (m->from == m->segment.start) partition_dir_dirty(m->p);
-    file_dirty(m->log.file);
-    transfer_start(s->env, &m->write, t, IO_WRITE, m->log.file->handle, m->staging, (uint32_t)padded,
-                   m->from - m->segment.start, 0);
-    return STAGE_WAIT(MOVE_INDEX);
-}
-
-/* Block by block: tells the index builder which batches begin in it, then gives it the bytes. */
-static void feed_index(struct move *m)
-{
-    struct partition *p = m->p;
-    uint32_t i = refs_find_pos(p, m->from);
-    uint64_t at = m->from;
-    while (at < m->to) {
-        uint64_t in_segment = at - m->segment.start;
-        uint64_t end = MIN(m->to, at + INDEX_BLOCK_BYTES - in_segment % INDEX_BLOCK_BYTES);
-        for (; i < p->ref_count && ref_at(p, i)->pos < end; i++) {
-            const struct ref *r = ref_at(p, i);
-            if (r->whole && r->pos >= at)
-                index_batch(&p->index, r->pos - m->segment.start, r->base_offset, r->max_timestamp_ms);
-        }
-        uint32_t taken = index_feed(&p->index, m->staging + (at - m->from), (uint32_t)(end - at));
-        CHECK(taken == end - at);
-        at = end;
-    }
-}
-
-/* The bytes are in the file. Index and moved_pos advance in one step: a table taken at any time shows both or none. */
-static void advance(struct move *m)
-{
-    struct partition *p = m->p;
-    feed_index(m);
-    file_dirty(
-        m->log.file); /* again, in this step: a checkpoint may have synced it while the write was in flight (A1) */
-    p->moved_pos = m->to;
-    p->store->count.moves += m->to > m->from;
-    p->store->count.moved_bytes += m->to - m->from;
-    refs_release_below(p, p->moved_pos);
-    partition_touch(p);
-}
-
-static int move_index(struct task *t)
-{
-    struct move *m = container_of(t, struct move, task);
-    struct partition *p = m->p;
-    if (m->to > m->from && m->write.status != STATUS_OK)
-        return move_again(m, m->write.status) ? STAGE_WAIT(MOVE_WRITE) : move_failed(m, m->write.status, "write");
-    if (m->copy) return MOVE_TRIM;
-    enum status status = index_reserve_bytes(&p->index, m->to - m->from);
-    if (status != STATUS_OK) return move_again(m, status) ? STAGE_WAIT(MOVE_INDEX) : move_failed(m, status, "index");
-    advance(m);
-    bool write = index_page_full(&p->index) || m->closes;
-    return write && index_page(&p->index, m->page, &m->page_number) ? MOVE_PAGE : MOVE_TRIM;
-}
-
-static int move_page(struct task *t)
-{
-    struct move *m = container_of(t, struct move, task);
-    file_dirty(m->index.file);
-    partition_dir_dirty(m->p); /* its name may be new */
-    m->index_page = m->index_written = true;
-    transfer_start(m->mover->store->env, &m->write, t, IO_WRITE, m->index.file->handle, m->page, BLOCK_BYTES,
-                   (uint64_t)m->page_number * BLOCK_BYTES, 0);
-    return STAGE_WAIT(MOVE_TRIM);
-}
-
-static int move_trim(struct task *t)
-{
-    struct move *m = container_of(t, struct move, task);
-    struct env *e = m->mover->store->env;
-    if (m->index_page && m->write.status != STATUS_OK)
-        return move_again(m, m->write.status) ? STAGE_WAIT(MOVE_PAGE) : move_failed(m, m->write.status, "index write");
-    if (index_page_full(&m->p->index) && m->index_page) index_page_taken(&m->p->index);
-    m->index_page = false;
-    if (!m->closes && !m->copy) return MOVE_FINISH;
-    m->op =
-        (struct io_op){.kind = IO_TRUNCATE, .task = t, .file = m->log.file->handle, .pos = m->to - m->segment.start};
-    file_dirty(m->log.file);
-    env_submit(e, &m->op);
-    if (m->copy) return STAGE_WAIT(MOVE_FINISH);
-    uint64_t blocks = (m->to - m->segment.start + INDEX_BLOCK_BYTES - 1) / INDEX_BLOCK_BYTES;
-    uint64_t pages = (blocks + INDEX_PAGE_ENTRIES - 1) / INDEX_PAGE_ENTRIES;
-    m->op2 = (struct io_op){.kind = IO_TRUNCATE, .task = t, .file = m->index.file->handle, .pos = pages * BLOCK_BYTES};
-    file_dirty(m->index.file);
-    env_submit(e, &m->op2);
-    return STAGE_WAIT(MOVE_FINISH);
-}
-
-/* The segment is closed on disk: the builder goes on with the next. The partition queues up again behind the others. */
-static void settle(struct move *m)
-{
-    struct partition *p = m->p;
-    if (m->closes) {
-        struct segment *closed = partition_segment_of(p, m->segment.base);
-        CHECK(closed->base == m->segment.base);
-        index_reset(&p->index, closed[1].base);
-        p->allocated = 0;
-    }
-    partition_touch(p);
-    if (list_linked(&p->in_unmoved)) list_remove(&p->in_unmoved);
-    if (p->moved_pos < p->end_pos || moving_segment(p)->length != UINT64_MAX)
-        list_push_back(&p->store->unmoved, &p->in_unmoved);
-}
-
-static int move_finish(struct task *t)
-{
-    struct move *m = container_of(t, struct move, task);
-    struct partition *p = m->p;
-    struct store *s = m->mover->store;
-    if ((m->op.status != STATUS_OK || m->op2.status != STATUS_OK) && !store_fenced(s)) journal_fail(s->journal);
-    m->op.status = m->op2.status = STATUS_OK;
-    /* again, as in advance: the page and the cuts */
-    if (m->log.file != NULL) file_dirty(m->log.file);
-    if (m->index.file != NULL && (m->index_written || m->closes)) file_dirty(m->index.file);
-    m->index_written = false;
-    file_use_end(&m->log);
-    file_use_end(&m->index);
-    if (!store_fenced(s) && !m->copy && !m->gave_up) settle(m);
-    m->gave_up = false;
-    if (m->names != NULL) mem_free(s->env->mem, MEM_LOG, m->names, m->names_bytes);
-    m->names = NULL;
-    m->p = NULL;
-    p->move = NULL;
-    m->mover->active--;
-    if (m->parent != NULL && --m->parent->pending_ops == 0 && m->parent->waiting) task_wake(m->parent);
-    partition_move_ended(p);
-    return STAGE_DONE;
-}
-
-static const struct stage move_stages[MOVE_STAGES] = {
-    [MOVE_DIR_STAT] = {"dir stat", move_dir_stat, STAGE_BIT(MOVE_DIR_READ)},
-    [MOVE_DIR_READ] = {"dir read", move_dir_read,
-                       STAGE_BIT(MOVE_DIR_CHECK) | STAGE_BIT(MOVE_DIR_MAKE) | STAGE_BIT(MOVE_FINISH)},
-    [MOVE_DIR_CHECK] = {"dir check", move_dir_check,
-                        STAGE_BIT(MOVE_DIR_QUARANTINE) | STAGE_BIT(MOVE_DIR_LIST) | STAGE_BIT(MOVE_FINISH)},
-    [MOVE_DIR_QUARANTINE] = {"dir quarantine", move_dir_quarantine, STAGE_BIT(MOVE_DIR_MAKE) | STAGE_BIT(MOVE_FINISH)},
-    [MOVE_DIR_MAKE] = {"dir make", move_dir_make,
-                       STAGE_BIT(MOVE_DIR_MAKE) | STAGE_BIT(MOVE_DIR_WRITE) | STAGE_BIT(MOVE_FINISH)},
-    [MOVE_DIR_WRITE] = {"dir write", move_dir_write,
-                        STAGE_BIT(MOVE_DIR_MADE) | STAGE_BIT(MOVE_DIR_MAKE) | STAGE_BIT(MOVE_DIR_QUARANTINE) |
-                            STAGE_BIT(MOVE_FINISH)},
-    [MOVE_DIR_MADE] = {"dir made", move_dir_made,
-                       STAGE_BIT(MOVE_OPEN) | STAGE_BIT(MOVE_DIR_WRITE) | STAGE_BIT(MOVE_FINISH)},
-    [MOVE_DIR_LIST] = {"dir list", move_dir_list,
-                       STAGE_BIT(MOVE_DIR_STAT) | STAGE_BIT(MOVE_DIR_FOREIGN) | STAGE_BIT(MOVE_DIR_LIST) |
-                           STAGE_BIT(MOVE_FINISH)},
-    [MOVE_DIR_FOREIGN] = {"dir foreign", move_dir_foreign,
-                          STAGE_BIT(MOVE_DIR_FOREIGN) | STAGE_BIT(MOVE_DIR_LIST) | STAGE_BIT(MOVE_OPEN) |
-                              STAGE_BIT(MOVE_FINISH)},
-    [MOVE_OPEN] = {"open", move_open, STAGE_BIT(MOVE_OPEN) | STAGE_BIT(MOVE_WRITE) | STAGE_BIT(MOVE_FINISH)},
-    [MOVE_ALLOCATE] = {"allocate", move_allocate, STAGE_BIT(MOVE_ALLOCATED)},
-    [MOVE_ALLOCATED] = {"allocated", move_allocated, STAGE_BIT(MOVE_WRITE) | STAGE_BIT(MOVE_FINISH)},
-    [MOVE_WRITE] = {"write", move_write,
-                    STAGE_BIT(MOVE_ALLOCATE) | STAGE_BIT(MOVE_OPEN) | STAGE_BIT(MOVE_INDEX) | STAGE_BIT(MOVE_FINISH)},
-    [MOVE_INDEX] = {"index", move_index,
-                    STAGE_BIT(MOVE_WRITE) | STAGE_BIT(MOVE_INDEX) | STAGE_BIT(MOVE_PAGE) | STAGE_BIT(MOVE_TRIM) |
-                        STAGE_BIT(MOVE_FINISH)},
-    [MOVE_PAGE] = {"page", move_page, STAGE_BIT(MOVE_TRIM)},
-    [MOVE_TRIM] = {"trim", move_trim, STAGE_BIT(MOVE_PAGE) | STAGE_BIT(MOVE_FINISH)},
-    [MOVE_FINISH] = {"finish", move_finish, 0},
-};
-
-static const struct flow move_flow = {"move", move_stages, MOVE_STAGES};

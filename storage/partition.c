@@ -47,7 +47,7 @@ void partition_free(struct partition *p)
         w->wake(w);
     }
     if (list_linked(&p->in_touched)) list_remove(&p->in_touched);
-    if (list_linked(&p->in_unmoved)) list_remove(&p->in_unmoved);
+    partition_leave_mover(p);
     if (list_linked(&p->in_dirs)) list_remove(&p->in_dirs);
     list_remove(&p->in_rounds);
     refs_clear(p);
@@ -157,7 +157,18 @@ void partition_check(const struct partition *p)
 void partition_touch(struct partition *p)
 {
     if (!list_linked(&p->in_touched)) list_push_back(&p->store->touched, &p->in_touched);
-    if (!list_linked(&p->in_unmoved) && p->moved_pos < p->end_pos) list_push_back(&p->store->unmoved, &p->in_unmoved);
+    if (p->moved_pos == p->end_pos) return;
+    if (!list_linked(&p->in_unmoved)) list_push_back(&p->store->unmoved, &p->in_unmoved);
+    if (!list_linked(&p->in_aged) && p->move == NULL)
+        age_queue_place(&p->store->aged, &p->in_aged, p->store->journal->placed);
+}
+
+void partition_leave_mover(struct partition *p)
+{
+    if (list_linked(&p->in_unmoved)) list_remove(&p->in_unmoved);
+    if (list_linked(&p->in_aged)) list_remove(&p->in_aged);
+    if (list_linked(&p->in_due)) list_remove(&p->in_due);
+    if (list_linked(&p->in_bare)) list_remove(&p->in_bare);
 }
 
 void partition_hw_advance(struct partition *p)

@@ -54,7 +54,10 @@ struct resume {
 
 struct partition {
     struct list_node in_touched; /* store->touched: the next table delta has it */
-    struct list_node in_unmoved; /* store->unmoved: has durable bytes to move, oldest first */
+    struct list_node in_unmoved; /* store->unmoved: has bytes that are not moved */
+    struct list_node in_aged;    /* store->aged: has bytes that only the ring holds */
+    struct list_node in_due;     /* store->due: has enough to move, or a segment to close */
+    struct list_node in_bare;    /* store->bare: will move something, and has no directory */
     struct list_node in_dirs;    /* store->dirty_dirs: the directory wants a sync */
     struct list_node in_graves;  /* store->graves: its deletion was replayed */
     struct store *store;
@@ -76,6 +79,7 @@ struct partition {
     uint32_t segment_count, segment_capacity;
     struct ref *refs; /* deque: refs[(ref_first + i) % ref_capacity] */
     uint32_t ref_first, ref_count, ref_capacity;
+    uint32_t ref_unmarked;   /* so many at the front hold no mark any more */
     int64_t segment_time_ms; /* first append time of the active segment, for segment.ms; -1 none */
     struct part_cursor cursor;
     struct epoch_map epochs;
@@ -127,8 +131,9 @@ uint32_t refs_find_offset(const struct partition *p, int64_t offset); /* whole r
 void refs_copy(const struct partition *p, uint64_t pos, uint64_t len, uint8_t *out);
 
 /* For recovery and append: state changes of one entry, in memory only. */
-void partition_touch(struct partition *p);      /* the next table delta must have it; unmoved list too */
-void partition_hw_advance(struct partition *p); /* after durable_end or replicated moved */
+void partition_touch(struct partition *p);       /* the next table delta must have it; the mover's queues too */
+void partition_leave_mover(struct partition *p); /* those queues: nothing of it moves any more */
+void partition_hw_advance(struct partition *p);  /* after durable_end or replicated moved */
 struct batch_info;
 void partition_appended(struct partition *p, const struct batch_info *b);
 enum status partition_segment_reserve(struct partition *p) MUST_CHECK;

@@ -60,6 +60,7 @@ static void pop_front(struct partition *p)
     buf_unref(&r->buf);
     p->ref_first = (p->ref_first + 1) & (p->ref_capacity - 1);
     p->ref_count--;
+    if (p->ref_unmarked > 0) p->ref_unmarked--;
 }
 
 static void free_if_empty(struct partition *p)
@@ -86,13 +87,14 @@ void refs_pop_back_to(struct partition *p, uint64_t pos)
         buf_unref(&r->buf);
         p->ref_count--;
     }
+    p->ref_unmarked = MIN(p->ref_unmarked, p->ref_count);
     free_if_empty(p);
 }
 
 void refs_release_below(struct partition *p, uint64_t pos)
 {
-    for (uint32_t i = 0; i < p->ref_count; i++) {
-        struct ref *r = ref_at(p, i);
+    for (; p->ref_unmarked < p->ref_count; p->ref_unmarked++) {
+        struct ref *r = ref_at(p, p->ref_unmarked);
         if (r->pos + r->len > pos) break;
         release(p, r);
     }

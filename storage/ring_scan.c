@@ -261,6 +261,7 @@ int rec_quiet(struct task *t)
         return REC_PROVE;
     }
     s->hold_moves = !full; /* a move may pass a cut that comes later in the journal: only where memory demands it */
+    mover_force(s->mover, full);
     if (full) {
         list_each (n, &s->unmoved) {
             struct partition *p = container_of(n, struct partition, in_unmoved);

@@ -37,6 +37,7 @@ void store_config_init(struct store_config *c)
         .stall_ms = 30 * 1000,
         .checkpoint_ms = 30 * 1000,
         .group_bytes = GROUP_BYTES,
+        .piece_bytes = 128u << 10,
         .undelete_ms = 3600 * 1000,
         .producer_expire_ms = 24ll * 3600 * 1000,
         .retention_check_ms = 300 * 1000,
@@ -84,6 +85,7 @@ static void events_durable(struct journal *j, const struct commit *c)
         p->durable_pos = MIN(c->parts[i].end_pos, p->end_pos);
         p->durable_end = MIN(c->parts[i].end, p->log_end);
         partition_hw_advance(p);
+        mover_look(p);
     }
 }
 
@@ -220,6 +222,8 @@ struct store *store_new(struct env *e, struct disk *disk, const struct store_con
     path_set(&s->dir, "%s", c->dir);
     list_init(&s->touched);
     list_init(&s->unmoved);
+    list_init(&s->due);
+    list_init(&s->bare);
     list_init(&s->dirty_dirs);
     list_init(&s->rounds);
     list_init(&s->graves);
@@ -239,6 +243,7 @@ struct store *store_new(struct env *e, struct disk *disk, const struct store_con
           s->grower != NULL && s->trash != NULL && s->upkeep != NULL && s->repairer != NULL && s->table != NULL);
     CHECK_OK(journal_init(s->journal, e, disk, &store_events, &jc));
     s->journal->owner = s;
+    age_queue_init(&s->aged, jc.files_max * jc.file_bytes);
     s->hook.run = store_turn;
     env_hook_add(e, &s->hook);
     return s;

@@ -35,6 +35,7 @@ struct store_config {
     int64_t checkpoint_ms;        /* at least one checkpoint in this time while there are appends; default 30 s */
     struct log *log;              /* of the shard; NULL: silent */
     uint32_t group_bytes;         /* a journal group is closed at this length; default 4 MiB */
+    uint32_t piece_bytes;         /* what the mover waits for while the ring allows it; default 128 KiB */
     uint32_t files_max;           /* open segment files kept (LRU); default 0: half of the shard's descriptors */
     int64_t undelete_ms;          /* how long a deleted partition lies in the trash; default 1 h (leat.undelete.ms) */
     int64_t producer_expire_ms; /* idle idempotent producers are forgotten; default 1 day (producer.id.expiration.ms) */

@@ -2,6 +2,7 @@
 /* The inside of a store, for storage only: what journal, mover, checkpoint and recovery of one shard and disk share. */
 #pragma once
 #include "base/log.h"
+#include "storage/age_queue.h"
 #include "storage/files.h"
 #include "storage/partition.h"
 #include "storage/stats.h"
@@ -35,7 +36,9 @@ struct store {
     struct partition_map *map; /* partition_map.h */
     uint64_t creations;        /* last creation sequence given */
     struct list touched;       /* partitions that the next table delta must have */
-    struct list unmoved;       /* partitions with bytes not moved, oldest first */
+    struct list unmoved;       /* partitions with bytes not moved */
+    struct age_queue aged;     /* partitions with bytes that only the ring holds (mover.c) */
+    struct list due, bare;     /* partitions that should move; that want a directory */
     struct list dirty_dirs;
     struct list rounds;  /* every partition: upkeep.c looks at them in turn */
     struct list graves;  /* replayed deletions: their directories go to the trash (bury.c) */

@@ -339,6 +339,7 @@ static int open_serve(struct task *t)
         p->held = false;
         p->untrimmed = r->groups > 0 && p->moved_pos > partition_active(p)->start; /* not a clean stop */
         partition_log_start_passed(p);
+        mover_look(p);
     }
     STORE_LOG(s, LOG_INFO, "store.open", LOG_STR("directory", s->dir.s),
               LOG_UINT("partitions", partition_map_count(s->map)), LOG_UINT("groups", r->groups),

@@ -214,6 +214,7 @@ static int cut_end(struct task *t)
     if (c->fetch.page_copy != NULL) mem_free_aligned(m, MEM_FETCH, c->fetch.page_copy, 2 * BLOCK_BYTES);
     if (c->dropped != NULL) mem_free(m, MEM_LOG, c->dropped, c->dropped_count * sizeof *c->dropped);
     p->truncating = false;
+    mover_look(p);
     p->readers--;
     mem_free(m, MEM_LOG, c, sizeof *c);
     op->done(op);

@@ -5,33 +5,46 @@
 #include "storage/mover.h"
 
 struct doomed {
-    struct list_node in_queue;
+    struct list_node in_flight;
     struct unlinker *unlinker;
+    struct topic_id topic;
+    int32_t partition;
     struct path path;
     struct io_op op;
 };
 
 struct unlinker {
     struct store *store;
-    uint32_t in_flight;
+    struct list in_flight;
 };
 
 struct unlinker *unlinker_create(struct store *s)
 {
     struct unlinker *u = mem_zalloc(s->env->mem, MEM_LOG, sizeof *u);
-    if (u != NULL) u->store = s;
+    if (u == NULL) return NULL;
+    u->store = s;
+    list_init(&u->in_flight);
     return u;
 }
 
 void unlinker_destroy(struct unlinker *u)
 {
-    CHECK(u->in_flight == 0);
+    CHECK(unlinker_idle(u));
     mem_free(u->store->env->mem, MEM_LOG, u, sizeof *u);
 }
 
 bool unlinker_idle(const struct unlinker *u)
 {
-    return u->in_flight == 0;
+    return list_empty(&u->in_flight);
+}
+
+bool unlinker_holds(const struct unlinker *u, const struct partition *p)
+{
+    list_each (n, &u->in_flight) {
+        const struct doomed *d = container_of(n, struct doomed, in_flight);
+        if (d->partition == p->number && topic_id_compare(d->topic, p->id) == 0) return true;
+    }
+    return false;
 }
 
 static void unlinked(struct io_op *op)
@@ -40,18 +53,21 @@ static void unlinked(struct io_op *op)
     struct unlinker *u = d->unlinker;
     if (op->status != STATUS_OK && op->status != STATUS_NOT_FOUND)
         STORE_LOG(u->store, LOG_WARN, "unlink.failed", LOG_STR("file", d->path.s), LOG_STATUS("status", op->status));
-    u->in_flight--;
+    list_remove(&d->in_flight);
     mem_free(u->store->env->mem, MEM_LOG, d, sizeof *d);
 }
 
-static void unlink_one(struct unlinker *u, const struct path *dir, int64_t base, const char *suffix)
+static void unlink_one(struct unlinker *u, const struct partition *p, const struct path *dir, int64_t base,
+                       const char *suffix)
 {
     struct doomed *d = mem_zalloc(u->store->env->mem, MEM_LOG, sizeof *d);
     if (d == NULL) return; /* left for the next start's quarantine */
     d->unlinker = u;
+    d->topic = p->id;
+    d->partition = p->number;
     path_set(&d->path, "%s/%020lld.%s", dir->s, (long long)base, suffix);
     d->op = (struct io_op){.kind = IO_UNLINK, .path = d->path.s, .done = unlinked};
-    u->in_flight++;
+    list_push_back(&u->in_flight, &d->in_flight);
     env_submit(u->store->env, &d->op);
 }
 
@@ -62,6 +78,6 @@ void unlink_segment(struct unlinker *u, struct partition *p, int64_t base)
     partition_dir(p, &dir);
     files_forget(u->store->files, &log);
     files_forget(u->store->files, &index);
-    unlink_one(u, &dir, base, "log");
-    unlink_one(u, &dir, base, "lidx");
+    unlink_one(u, p, &dir, base, "log");
+    unlink_one(u, p, &dir, base, "lidx");
 }

@@ -12,6 +12,7 @@
 #include "storage/upkeep.h"
 
 #include "base/bytes.h"
+#include "storage/mover.h"
 #include "storage/partition_map.h"
 #include "storage/retention.h"
 
@@ -77,6 +78,7 @@ static bool roll(struct partition *p)
     CHECK(partition_active(p)->base == p->log_end);
     partition_touch(p);
     if (!list_linked(&p->in_unmoved)) list_push_back(&p->store->unmoved, &p->in_unmoved); /* to be closed on disk */
+    mover_look(p);
     return true;
 }
 

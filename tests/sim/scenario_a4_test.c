@@ -235,7 +235,8 @@ static void a6_a_foreign_directory_is_not_written_into(void)
     STORY_WATCH(&s, "rename *", "make *", "write metadata", "write segment");
     story_append_some(&s, 3, 60000);
     world_pass(&s.w, MOVE_NS);
-    story_expect(&s, "rename t-0\n"
+    story_expect(&s, "make t-0: the file exists already\n"
+                     "rename t-0\n"
                      "make t-0\n"
                      "write metadata\n"
                      "write segment\n");
@@ -261,7 +262,14 @@ static void a6_everything_moves_before_it_goes(void)
     world_pass(&s.w, MOVE_NS);
     STORY_WATCH(&s, "write segment", "truncate segment", "write partition.state", "sync all *", "sync ring",
                 "rename t-0", "sync dir *", "write table");
+    /* both parents are synced at once: this one is the slower one here */
+    sim_fault_add(s.w.machine, &(struct sim_fault_rule){.fault = SIM_FAULT_STALL,
+                                                        .kinds = 1u << IO_SYNC_DIR,
+                                                        .path = "/data",
+                                                        .nth = 1,
+                                                        .delay_ns = 20 * NS_PER_MS});
     ASSERT_EQ(world_delete(&s.w, s.p), STATUS_OK);
+    sim_fault_clear(s.w.machine);
     story_tell(&s, "deleted");
     ASSERT_EQ(world_checkpoint(&s.w), STATUS_OK);
     ASSERT_EQ(world_checkpoint(&s.w), STATUS_OK);
@@ -351,7 +359,7 @@ static void a7_what_is_read_back_is_flushed(void)
 static void after_a_failed_flush(enum io_kind kind, const char *path)
 {
     unsigned shown = 0;
-    for (uint64_t seed = 1; seed <= 16; seed++) {
+    for (uint64_t seed = 1; seed <= 32; seed++) {
         story_begin(&s, seed, seed % 2 == 0 ? NULL : &weak);
         story_append_some(&s, 2, 60000);
         world_pass(&s.w, MOVE_NS);

@@ -207,7 +207,7 @@ static void expect_every_record(int64_t end)
  * is still there; when the page is durable and the old one is not yet gone, nobody misses either. */
 static void a9_power_between_the_two_files(void)
 {
-    story_begin(&s, 22, NULL);
+    story_begin(&s, 23, NULL);
     story_append_some(&s, 24, 60000); /* room is left in the second file, which the head does not leave meanwhile */
     s.w.config.batch_bytes_max = 1 << 20;
     story_again(&s, SIM_KILL);
@@ -380,11 +380,11 @@ static void a11_space_is_freed_one_checkpoint_late(void)
     char path[64];
     uint8_t zeros[4096] = {0};
     story_begin(&s, 14, NULL);
-    s.w.config.journal_bytes = 16 << 20; /* so many files that three of them may fill up between two checkpoints */
+    s.w.config.journal_bytes = 32 << 20; /* so many files that three of them may fill up between two checkpoints */
     story_again(&s, SIM_KILL);
-    world_pass(&s.w, 10 * NS_PER_S);
+    world_pass(&s.w, 20 * NS_PER_S);
     struct table_writer *w = s.w.stores[0]->table;
-    ASSERT_EQ(s.w.stores[0]->journal->slot_count, 16);
+    ASSERT_EQ(s.w.stores[0]->journal->slot_count, 32);
     story_append_some(&s, 12, 60000);
     world_pass(&s.w, MOVE_NS);
     ASSERT_EQ(world_checkpoint(&s.w), STATUS_OK);
@@ -394,16 +394,16 @@ static void a11_space_is_freed_one_checkpoint_late(void)
     ASSERT_EQ(world_checkpoint(&s.w), STATUS_OK);
     uint64_t newest = w->generation;
     story_stall(&s, IO_SYNC, "*.log", 0); /* no checkpoint from here on */
-    for (int n = 0; n < 400; n++) {
+    for (int n = 0; n < 800; n++) {
         story_append_begin(&s, 60000);
         world_pass(&s.w, 5 * NS_PER_MS);
         s.pending_count = 0;
+        s.trace_len = 0;
         if (s.pending[0].op.status != STATUS_OK) break;
     }
     int64_t end = partition_high_watermark(s.p);
-    ASSERT(end > 200);
+    ASSERT(end > 400);
     ASSERT_EQ(s.pending[0].op.status, STATUS_BUSY);
-    s.trace_len = 0;
     ASSERT_EQ(w->generation, newest);
     world_crash(&s.w, SIM_POWER);
     snprintf(path, sizeof path, "/data/journal-000/table-%u", (unsigned)(newest % 2));

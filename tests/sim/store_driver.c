@@ -169,6 +169,7 @@ static void end_trouble(struct driver *d)
 {
     sim_fault_clear(d->w.machine);
     sim_disk_capacity(d->w.machine, 1ull << 40);
+    if (d->no_space) d->space_ns = sim_now(d->w.sim) + 2 * NS_PER_S;
     d->no_space = d->read_faults = false;
 }
 
@@ -281,6 +282,7 @@ static void settings(struct driver *d)
     c->segment_bytes = (uint64_t)(64 + driver_pick(d, 512)) << 10;
     c->segment_ms = driver_chance(d, 20) ? 500 : 3600 * 1000;
     c->checkpoint_ms = 1 << driver_pick(d, 13);
+    c->piece_bytes = 4096u << driver_pick(d, 6);
     c->stall_ms = 10 * 1000;
     c->retention_check_ms = 200 + (int64_t)driver_pick(d, 800);
     c->files_max = (uint32_t)(4 + driver_pick(d, 60));

@@ -46,6 +46,7 @@ struct driver {
     bool io_faults; /* a failed write or flush may have been injected: FENCED is no surprise */
     bool read_faults;
     bool no_space;
+    int64_t space_ns; /* the store asks for free space once a second: until then it may think that there is none */
     bool stopping;
     uint8_t *bytes;   /* of the batch being made */
     char rotting[64]; /* directory whose index files rot */

@@ -94,7 +94,7 @@ static bool excused(const struct driver *d, enum status status)
     switch ((int)status) {
     case STATUS_BUSY: return true;
     case STATUS_NOT_LEADER: return d->stopping;
-    case STATUS_NO_SPACE: return d->no_space;
+    case STATUS_NO_SPACE: return d->no_space || sim_now(d->w.sim) < d->space_ns;
     case STATUS_FENCED: return d->io_faults;
     case STATUS_IO_ERROR: return d->io_faults || d->read_faults;
     case STATUS_TOO_MANY_FILES: return d->read_faults;

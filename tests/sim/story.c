@@ -118,6 +118,7 @@ void story_begin(struct story *s, uint64_t seed, const struct sim_machine_config
     memset(s, 0, sizeof *s);
     world_init(&s->w, seed, machine);
     s->w.config.journal_bytes = s->w.config.journal_first_bytes; /* no growth between the lines */
+    s->w.config.piece_bytes = 64 << 10;
     s->w.config.checkpoint_ms = 3600 * 1000;
     ASSERT_EQ(world_boot(&s->w, 1), STATUS_OK);
     s->p = world_create(&s->w, "t", 0);

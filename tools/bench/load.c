@@ -10,7 +10,8 @@
 #include "base/bytes.h"
 #include "base/prng.h"
 #include "protocol/batch_record.h"
-#include "storage/store_impl.h"
+#include "storage/checkpoint.h"
+#include "storage/mover.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -307,9 +308,35 @@ static void appends_wait(struct load *l, struct load_run *r)
     }
 }
 
+static struct engine engine_now(const struct load *l)
+{
+    const struct mover_counters *m = mover_counters(l->store->mover);
+    const struct table_writer *w = l->store->table;
+    return (struct engine){.pieces = l->store->count.moves,
+                           .piece_bytes = l->store->count.moved_bytes,
+                           .aged = m->aged,
+                           .prepared = m->prepared,
+                           .checkpoints = w->checkpoints,
+                           .table_bytes = w->bytes_written,
+                           .flight_most = m->flight_most};
+}
+
+static struct engine engine_since(const struct load *l, const struct engine *before)
+{
+    struct engine x = engine_now(l);
+    x.pieces -= before->pieces;
+    x.piece_bytes -= before->piece_bytes;
+    x.aged -= before->aged;
+    x.prepared -= before->prepared;
+    x.checkpoints -= before->checkpoints;
+    x.table_bytes -= before->table_bytes;
+    return x;
+}
+
 bool load_appends(struct load *l, const struct machine *m, struct load_run *r, char error[600])
 {
     uint64_t commits = l->store->journal->commits;
+    struct engine before = engine_now(l);
     histogram_reset(&l->latency);
     l->run = r;
     l->started = r->appends = r->busy = 0;
@@ -325,6 +352,7 @@ bool load_appends(struct load *l, const struct machine *m, struct load_run *r, c
     r->end_ns = clock_ns();
     counters_read(m, &r->after);
     r->commits = l->store->journal->commits - commits;
+    r->engine = engine_since(l, &before);
     return l->failed == STATUS_OK || say(error, "append", l->failed);
 }
 

@@ -19,6 +19,12 @@ struct load_config {
     bool dsync_cheaper; /* from the raw probe */
 };
 
+struct engine {                                   /* what the engine did besides committing */
+    uint64_t pieces, piece_bytes, aged, prepared; /* the mover's (storage/mover.h) */
+    uint64_t checkpoints, table_bytes;
+    uint32_t flight_most;
+};
+
 struct load_run { /* one stretch of appends */
     double seconds;
     uint64_t count; /* 0: by time */
@@ -28,6 +34,7 @@ struct load_run { /* one stretch of appends */
     /* results */
     uint64_t appends, busy; /* durable; refused for the moment and tried again */
     uint64_t commits;       /* journal groups begun */
+    struct engine engine;
     int64_t begin_ns, end_ns;
     struct counters before, after;
 };

@@ -85,6 +85,7 @@ static bool run_child(struct job *j)
                          .appends = r.appends,
                          .busy = r.busy,
                          .commits = r.commits,
+                         .engine = r.engine,
                          .p50_ns = histogram_percentile(h, 50),
                          .p99_ns = histogram_percentile(h, 99),
                          .max_ns = histogram_max(h),

@@ -34,6 +34,22 @@ static void table_raw(const struct report *r, FILE *out)
                 drift);
 }
 
+static void table_engine(const struct report *r, FILE *out)
+{
+    for (uint32_t i = 0; i < r->result_count; i++) {
+        const struct result *x = &r->results[i];
+        const struct engine *e = &x->engine;
+        double pieces = (double)e->pieces;
+        fprintf(out,
+                "run %u: %.0f KiB per journal group; %llu pieces moved, %.1f KiB each, %.0f %% for their age, at most "
+                "%u at once; %llu directories made; %llu checkpoints, %.1f MiB each\n",
+                i + 1, ratio((double)x->payload_bytes / 1024, (double)x->commits), (unsigned long long)e->pieces,
+                ratio((double)e->piece_bytes / 1024, pieces), 100 * ratio((double)e->aged, pieces), e->flight_most,
+                (unsigned long long)e->prepared, (unsigned long long)e->checkpoints,
+                ratio(mib((double)e->table_bytes), (double)e->checkpoints));
+    }
+}
+
 static void table_results(const struct report *r, FILE *out)
 {
     fprintf(out, "%10s %8s %6s %10s %8s %8s %8s %9s %7s %7s %6s %6s %8s %6s %7s\n", "partitions", "bytes", "outst.",
@@ -53,6 +69,7 @@ static void table_results(const struct report *r, FILE *out)
     fprintf(out, "cpu: of this process per append; all: of the machine per append; w/byte: bytes written to the device "
                  "per appended byte in the run,\ntotal: from the first append to the end of a clean stop; app/fl.: "
                  "appends per device flush. Other writers of the device count too.\n");
+    table_engine(r, out);
     for (uint32_t i = 0; i < r->result_count; i++)
         if (r->results[i].verified > 0)
             fprintf(out, "verified: %llu appends of run %u read back as written\n",
@@ -109,11 +126,18 @@ static void json_result(const struct result *x, FILE *out)
     fprintf(out,
             "\"payload_bytes\": %llu, \"device_bytes\": %llu, \"process_bytes\": %llu, \"flushes\": %llu, "
             "\"total_payload_bytes\": %llu, \"total_device_bytes\": %llu, \"total_process_bytes\": %llu, "
-            "\"rss_bytes\": %llu}",
+            "\"rss_bytes\": %llu, ",
             (unsigned long long)x->payload_bytes, (unsigned long long)x->disk_bytes, (unsigned long long)x->own_bytes,
             (unsigned long long)x->flushes, (unsigned long long)x->all_payload_bytes,
             (unsigned long long)x->all_disk_bytes, (unsigned long long)x->all_own_bytes,
             (unsigned long long)x->rss_bytes);
+    const struct engine *e = &x->engine;
+    fprintf(out,
+            "\"pieces\": %llu, \"piece_bytes\": %llu, \"aged\": %llu, \"prepared\": %llu, \"moves_at_once\": %u, "
+            "\"checkpoints\": %llu, \"table_bytes\": %llu}",
+            (unsigned long long)e->pieces, (unsigned long long)e->piece_bytes, (unsigned long long)e->aged,
+            (unsigned long long)e->prepared, e->flight_most, (unsigned long long)e->checkpoints,
+            (unsigned long long)e->table_bytes);
 }
 
 static void json_raw(const struct report *r, FILE *out)

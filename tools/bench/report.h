@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The figures of one invocation, as a table for people and as JSON for scripts. */
 #pragma once
-#include "tools/bench/machine.h"
+#include "tools/bench/load.h"
 #include "tools/bench/options.h"
 #include "tools/bench/raw.h"
 #include <stdio.h>
@@ -10,6 +10,7 @@ struct result { /* of one run */
     uint32_t partitions, size_bytes, outstanding;
     double seconds;
     uint64_t appends, busy, commits, verified;
+    struct engine engine;
     uint64_t p50_ns, p99_ns, max_ns, mean_ns;
     double cpu_s, machine_cpu_s;
     uint64_t payload_bytes;
