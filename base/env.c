@@ -306,8 +306,14 @@ void env_turn(struct env *e, struct mono_ns deadline)
     run_completions(e);
     run_timers(e);
     run_messages(e);
-    (void)runner_run(e->runner, e->now, STAGES_PER_TURN);
+    bool full = runner_run(e->runner, e->now, STAGES_PER_TURN);
     run_hooks(e);
+    /* What the batching pass began is submitted in this turn: one turn more is one more entry into the kernel. The
+     * stages may leave work to the pass: nothing but its second run would come to it before the turn sleeps. */
+    if (!full && runner_ready(e->runner)) {
+        (void)runner_run(e->runner, e->now, STAGES_PER_TURN);
+        run_hooks(e);
+    }
 
     struct mono_ns until = env_next_deadline(e);
     if (deadline.v < until.v) until = deadline;

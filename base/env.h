@@ -19,7 +19,8 @@
  * and of this file as far as the file system goes.
  *
  * One turn of the loop (env_turn): reap completions, run due timers, run messages, run ready stages (bounded), run the
- * turn hooks (the batching pass: seal journal commits, one send per connection), submit and wait. */
+ * turn hooks (the batching pass: seal journal commits, one send per connection); if these made stages ready, run those
+ * and the hooks once more; submit and wait. */
 #pragma once
 #include "base/clock.h"
 #include "base/list.h"
@@ -126,7 +127,7 @@ struct msg { /* to another shard of the same process; embedded in the owner, who
     uint32_t from;                              /* sending shard */
 };
 
-struct turn_hook { /* runs once per turn, in the order of registration: the batching pass */
+struct turn_hook { /* runs in each turn, in the order of registration: the batching pass */
     struct list_node in_env;
     void (*run)(struct turn_hook *h);
 };

@@ -168,6 +168,7 @@ static uint64_t try(enum sim_fault fault, uint64_t nth, bool power)
     s->w.config.batch_bytes_max = 80 << 10;
     s->w.config.journal_first_bytes = 2 << 20;
     s->w.config.journal_bytes = 5 << 19; /* grows by one file */
+    s->w.config.piece_bytes = 32 << 10;
     if (nth > 0) sim_fault_add(s->w.machine, &(struct sim_fault_rule){.fault = fault, .nth = nth});
     (void)live(s);
     ops = sim_fault_ops(s->w.machine);

@@ -281,6 +281,7 @@ struct hook {
     struct turn_hook hook;
     int name;
     struct msg *posts;
+    struct job *starts[2]; /* by its next run, and the one after */
     bool leaves;
 };
 
@@ -291,6 +292,9 @@ static void hook_run(struct turn_hook *h)
     if (k->leaves) env_hook_remove(&w.env, h);
     if (k->posts != NULL) env_post(&w.env, 1, k->posts);
     k->posts = NULL;
+    if (k->starts[0] != NULL) task_start(w.env.runner, &k->starts[0]->task, &flow, TASK_END);
+    k->starts[0] = k->starts[1];
+    k->starts[1] = NULL;
 }
 
 static void hook_add(struct hook *k, int name)
@@ -325,6 +329,30 @@ static void hooks_run_once_per_turn_in_order(void)
     turn_at(1005);
     turn_at(1006);
     expect_log("c");
+    world_close();
+}
+
+/* A journal commit that a hook began is submitted in the same turn, and what its stage left to the hooks is not left
+ * until something else wakes the loop. */
+static void hooks_run_again_behind_the_stages_they_began(void)
+{
+    struct hook k[2] = {0};
+    struct job first = {.name = 's'}, second = {.name = 't'};
+    world_open();
+    for (int i = 0; i < 2; i++) hook_add(&k[i], 'a' + i);
+    k[1].starts[0] = &first;
+    turn_at(1001);
+    expect_log("absab");
+    ASSERT(w.waits == 1 && w.waited_until == INT64_MAX);
+    k[1].starts[0] = &first;
+    k[1].starts[1] = &second;
+    turn_at(1002); /* the second run begins one, too: once more, but not in this turn */
+    expect_log("absab");
+    ASSERT_EQ(w.waited_until, 1002);
+    turn_at(1003);
+    expect_log("tab");
+    ASSERT_EQ(w.waited_until, INT64_MAX);
+    for (int i = 0; i < 2; i++) env_hook_remove(&w.env, &k[i].hook);
     world_close();
 }
 
@@ -518,6 +546,7 @@ TEST_MAIN("env", {"an op completes once, from the loop", an_op_completes_once_fr
           {"messages run in order", messages_run_in_order},
           {"each step has a budget, nothing is lost", each_step_has_a_budget},
           {"hooks run once per turn, in order", hooks_run_once_per_turn_in_order},
+          {"hooks run again behind the stages they began", hooks_run_again_behind_the_stages_they_began},
           {"a turn has one order and one time", a_turn_has_one_order_and_one_time},
           {"a turn waits no longer than it may", a_turn_waits_no_longer_than_it_may},
           {"stop ends run after the turn", stop_ends_run_after_the_turn}, {"wrong use aborts", wrong_use_aborts})
