@@ -16,9 +16,9 @@
 #include "base/histogram.h"
 #include "storage/commit.h"
 
-#define CHUNK_FIRST_BYTES (16u << 10)
 #define CHUNK_MAX_BYTES   (1u << 20)
-#define PROOF_SHARE       4 /* proofs may take 1/4 of a group: more partitions than that close it earlier */
+#define CHUNK_WHOLE_BYTES (64u << 10) /* a group up to here is one chunk: one write, which can carry its flush */
+#define PROOF_SHARE       4           /* proofs may take 1/4 of a group: more partitions than that close it earlier */
 
 static struct commit *open_commit(const struct journal *j);
 static uint32_t commit_bytes(const struct commit *c);
@@ -210,11 +210,23 @@ static void chunk_pad(struct buf *b)
     b->size = end;
 }
 
+/* Groups are much like the one before: few chunks, and little of the last one unused. One that is not doubles from its
+ * fifth chunk on. */
+static uint64_t chunk_bytes(const struct journal *j, const struct commit *c)
+{
+    uint64_t last = j->last_length;
+    uint64_t size = last <= CHUNK_WHOLE_BYTES ? last + last / 2 : last / 4;
+    size = MAX(size, BLOCK_BYTES) << (c->chunk_count > 3 ? MIN(c->chunk_count - 3, 8u) : 0);
+    return MIN(size, CHUNK_MAX_BYTES);
+}
+
 static bool chunk_add(struct journal *j, struct commit *c, uint64_t need)
 {
     CHECK(c->chunk_count < COMMIT_CHUNKS_MAX);
-    uint64_t size = MIN((uint64_t)CHUNK_FIRST_BYTES << MIN(c->chunk_count, 6u), CHUNK_MAX_BYTES);
-    struct buf *b = buf_create(j->env->mem, MEM_LOG, align_up(MAX(size, need), BLOCK_BYTES));
+    need = align_up(need, BLOCK_BYTES);
+    uint64_t wish = MAX(align_up(chunk_bytes(j, c), BLOCK_BYTES), need);
+    struct buf *b = buf_create(j->env->mem, MEM_LOG, wish);
+    if (b == NULL && wish > need) b = buf_create(j->env->mem, MEM_LOG, need);
     if (b == NULL) return false;
     if (c->chunk_count > 0) chunk_pad(c->chunks[c->chunk_count - 1]);
     memset(&c->writes[c->chunk_count], 0, sizeof c->writes[0]);
@@ -277,6 +289,7 @@ static void commit_close(struct journal *j, struct commit *c)
     c->open = false;
     chunk_pad(c->chunks[c->chunk_count - 1]);
     c->length = commit_bytes(c);
+    j->last_length = c->length;
     ring_place(j, c);
     struct mark *m = journal_mark_at(j, c->sequence);
     m->slot = c->slot;

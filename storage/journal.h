@@ -102,13 +102,14 @@ struct journal {
     uint64_t head_pos;
     uint64_t ring_bytes; /* of all files; from journal_start on, like ahead */
     uint32_t ahead;      /* files behind the head that hold no live group */
-    bool frozen;    /* the order is being changed: do not leave the head file */
+    bool frozen;         /* the order is being changed: do not leave the head file */
     uint64_t next_sequence, durable_sequence;
     uint32_t chain;
     uint64_t placed; /* bytes of groups that have their place in the ring, since the start; replayed ones too */
     struct list queue;
     struct list waiting_now; /* waiters with nothing to wait for: told in the next turn */
     uint32_t in_flight;
+    uint32_t last_length; /* of the group closed last */
     bool failed, closing;
     bool witnessed;     /* the last durable group has a later one that says so */
     struct mark *marks; /* deque: marks[(first + i) % capacity] is sequence mark_sequence + i */

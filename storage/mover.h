@@ -33,11 +33,12 @@ void mover_copy_tail(struct mover *m, struct partition *p, struct task *parent);
 
 /* A move ended for p (or none was in flight): for those that wait (truncation, deletion). */
 void partition_move_ended(struct partition *p);
+
 /* Beside those of storage/stats.h. */
 struct mover_counters {
-    uint64_t aged, due;    /* moves begun, by their reason */
-    uint64_t prepared;     /* directories and files made ahead */
-    uint32_t flight_most;  /* moves at once, at most */
+    uint64_t aged, due;   /* moves begun, by their reason */
+    uint64_t prepared;    /* directories and files made ahead */
+    uint32_t flight_most; /* moves at once, at most */
 };
 const struct mover_counters *mover_counters(const struct mover *m);
 

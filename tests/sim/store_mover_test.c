@@ -79,9 +79,10 @@ static void many_partitions_move_large_pieces(void)
     for (int round = 1; round < 80; round++)
         for (int i = 0; i < PARTS; i++) append_one(parts[i], 4000);
     const struct mover_counters *c = mover_counters(w.stores[0]->mover);
-    ASSERT(c->moves > PARTS);
+    const struct store_counters *n = &w.stores[0]->count;
+    ASSERT(n->moves > PARTS);
     ASSERT(c->aged > c->due);
-    ASSERT(c->bytes / c->moves >= 16 << 10);
+    ASSERT(n->moved_bytes / n->moves >= 16 << 10);
     ASSERT_EQ(c->prepared, PARTS);
     world_crash(&w, SIM_POWER);
     boot(PARTS);
@@ -118,7 +119,7 @@ static void directories_are_made_ahead(void)
     append_one(parts[1], 900);
     world_pass(&w, NS_PER_S);
     ASSERT_EQ(mover_counters(w.stores[0]->mover)->prepared, 1);
-    ASSERT_EQ(mover_counters(w.stores[0]->mover)->moves, 0);
+    ASSERT_EQ(w.stores[0]->count.moves, 0);
     ASSERT_EQ(sim_file_size(w.machine, "/data/t-0/00000000000000000000.log", &size), STATUS_OK);
     ASSERT_EQ(sim_file_size(w.machine, "/data/t-1/partition.metadata", &size), STATUS_NOT_FOUND);
     world_crash(&w, SIM_KILL); /* it stands there, empty, and no table knows of it */
