@@ -47,11 +47,12 @@ static bool wants_roll(const struct partition *p, const struct batch_info *b)
 {
     const struct segment *s = partition_active(p);
     const struct partition_settings *c = &p->settings;
+    int64_t roll_ms = c->compacts ? MIN(c->segment_ms, c->max_lag_ms) : c->segment_ms;
     uint64_t bytes = p->end_pos - s->start;
     if (bytes == 0) return false;
     if (bytes + b->size_bytes > c->segment_bytes) return true;
     if (p->log_end + b->last_offset_delta - s->base > INT32_MAX) return true;
-    return p->segment_time_ms >= 0 && p->store->env->now_wall.v - p->segment_time_ms > c->segment_ms;
+    return p->segment_time_ms >= 0 && p->store->env->now_wall.v - p->segment_time_ms > roll_ms;
 }
 
 static struct commit_part part_of(struct partition *p, int64_t end, uint64_t end_pos)

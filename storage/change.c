@@ -218,7 +218,7 @@ static enum status create(struct store *s, const char *topic, struct topic_id id
     struct place place;
     enum status status = partition_map_add(s->map, p);
     if (status == STATUS_OK) {
-        status = partition_put(p, &e, 0, 0, &place);
+        status = partition_put(p, &e, 0, p->end_pos, &place);
         if (status != STATUS_OK) partition_map_remove(s->map, p);
     }
     if (status != STATUS_OK) {

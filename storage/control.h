@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The control file of a journal: what must be durable before the ring may be used: identity, the ring's files in order,
  * and the incarnation. Two 4 KiB pages written in turn (page number % 2); the valid one with the higher number counts.
- * Format version 2, little-endian; docs/formats/journal.md.
+ * Format version 3, little-endian; docs/formats/journal.md.
  *
  *   0 u64 magic "LEATCTRL"   8 u32 format version   12 u32 CRC of the page (this field as 0)
  *  16 u8[16] journal id     32 u64 page number      40 u64 incarnation
@@ -14,7 +14,7 @@
 #include "storage/journal_format.h"
 
 #define CONTROL_MAGIC   0x4c5254435441454cull /* "LEATCTRL" */
-#define CONTROL_VERSION 2u                    /* of the journal as a whole: that of its groups, too */
+#define CONTROL_VERSION 3u                    /* of the journal as a whole: that of its groups, too */
 #define RING_FILES_MAX  240u
 #define CONTROL_CLEAN   1u
 

@@ -15,6 +15,8 @@
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "storage/swap.h"
+#include "storage/unlinker.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -171,6 +173,7 @@ int move_dir_list(struct task *t)
     if (m->small.status != STATUS_OK)
         return move_again(m, m->small.status) ? STAGE_WAIT(MOVE_DIR_STAT)
                                               : move_failed(m, m->small.status, "write partition.metadata");
+    if (unlinker_holds(s->unlinker, m->p) && move_again(m, STATUS_NO_MEMORY)) return STAGE_WAIT(MOVE_DIR_LIST);
     uint32_t bytes = m->op.status == STATUS_BUSY ? 2 * m->names_bytes : NAMES_BYTES;
     char *names = mem_alloc(s->env->mem, MEM_LOG, bytes);
     if (names == NULL) {
@@ -186,17 +189,25 @@ int move_dir_list(struct task *t)
 }
 
 /* A segment's two files, by the segments that table and replay know; what a deletion or a revival that was cut off has
- * left is theirs to write again. */
+ * left is theirs to write again. Before the replay is over a file of compaction may be one that it has not met yet;
+ * what stays then is looked at by the next start. */
 static bool name_known(struct partition *p, const char *name)
 {
     char *end;
+    unsigned long generation = 0;
     size_t n = strlen(name);
     if (strcmp(name, "partition.metadata") == 0 || strcmp(name, "partition.metadata.new") == 0) return true;
     if (strcmp(name, "partition.state") == 0) return true;
     if (n < 24) return false;
     long long base = strtoll(name, &end, 10);
-    if (end != name + 20 || (strcmp(end, ".log") != 0 && strcmp(end, ".lidx") != 0)) return false;
-    return base >= 0 && partition_segment_of(p, base)->base == base;
+    if (base < 0 || end != name + 20) return false;
+    if (end[0] == '.' && end[1] >= '1' && end[1] <= '9') generation = strtoul(end + 1, &end, 10);
+    if (strcmp(end, ".log") != 0 && strcmp(end, ".lidx") != 0) return false;
+    const struct segment *s = partition_segment_of(p, base);
+    if (generation <= UINT32_MAX) p->generation = MAX(p->generation, (uint32_t)generation); /* its name is taken */
+    if (generation > 0 && !p->store->settled) return true;
+    if (partition_stale_has(p, base, (uint32_t)generation)) return true; /* about to be unlinked */
+    return s->base == base && s->generation == generation;
 }
 
 int move_dir_foreign(struct task *t)
@@ -205,8 +216,10 @@ int move_dir_foreign(struct task *t)
     struct partition *p = m->p;
     if (m->op.kind == IO_LIST) {
         if (m->op.status == STATUS_BUSY) return MOVE_DIR_LIST;
+        if (m->op.status == STATUS_OK && unlinker_holds(p->store->unlinker, p)) return MOVE_DIR_LIST; /* it may lag */
         m->names_len = (uint32_t)m->op.result;
     }
+    if (m->op.kind == IO_RENAME && m->op.status == STATUS_NOT_FOUND) m->op.status = STATUS_OK; /* it was unlinked */
     if (m->op.status != STATUS_OK) return move_failed(m, m->op.status, "clear a directory");
     while (m->names_at < m->names_len) {
         const char *name = m->names + m->names_at;

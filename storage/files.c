@@ -22,7 +22,7 @@ struct files {
     struct task *closing;
 };
 
-static_assert(sizeof(struct file_key) == 16 + 8 + 8 + 4 + 4, "no padding: the key is compared as bytes");
+static_assert(sizeof(struct file_key) == 16 + 8 + 8 + 4 + 4 + 4 + 4, "no padding: the key is compared as bytes");
 
 static void file_opened(struct io_op *op);
 
@@ -128,6 +128,15 @@ static void file_opened(struct io_op *op)
     if (op->status != STATUS_OK) file_free(file);
 }
 
+void segment_path(struct path *ret_path, const char *dir, const struct file_key *key)
+{
+    const char *suffix = key->kind == FILE_LOG ? "log" : "lidx";
+    if (key->generation == 0)
+        path_set(ret_path, "%s/%020lld.%s", dir, (long long)key->base, suffix);
+    else
+        path_set(ret_path, "%s/%020lld.%u.%s", dir, (long long)key->base, key->generation, suffix);
+}
+
 static struct file *file_new(struct files *f, const char *dir, const struct file_key *key, bool create)
 {
     make_room(f);
@@ -137,7 +146,7 @@ static struct file *file_new(struct files *f, const char *dir, const struct file
     file->key = *key;
     file->handle = -1;
     list_init(&file->waiting);
-    path_set(&file->path, "%s/%020lld.%s", dir, (long long)key->base, key->kind == FILE_LOG ? "log" : "lidx");
+    segment_path(&file->path, dir, key);
     list_push_back(bucket_of(f, key), &file->in_bucket);
     f->open_count++;
     file->open = (struct io_op){

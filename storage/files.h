@@ -17,7 +17,11 @@ struct file_key { /* no padding: compared and hashed as bytes */
     int64_t base;
     int32_t partition;
     int32_t kind;
+    uint32_t generation, zero;
 };
+
+/* <dir>/<20-digit base>.log or .lidx; of a generation that compaction wrote: <base>.<generation>.log. */
+void segment_path(struct path *ret_path, const char *dir, const struct file_key *key);
 
 struct file {
     struct list_node in_bucket, in_idle, in_dirty;

@@ -120,6 +120,7 @@ static enum status segment_now(struct repairer *r)
     const struct segment *s = partition_segment_of(p, r->use->base);
     if (p->deleting) return STATUS_NOT_LEADER;
     if (r->store->closing || store_fenced(r->store) || s->base != r->use->base) return STATUS_BUSY;
+    if (r->log.file != NULL && s->generation != r->segment.generation) return STATUS_BUSY; /* compacted meanwhile */
     r->segment = *s;
     return r->use->page < segment_pages_in_file(p, s) ? STATUS_OK : STATUS_BUSY; /* a cut took it back */
 }

@@ -153,3 +153,32 @@ enum status truncate_payload_decode(const uint8_t *in, uint32_t bytes, struct tr
     *ret_payload = p;
     return STATUS_OK;
 }
+
+void swap_payload_encode(uint8_t out[SWAP_PAYLOAD_BYTES], const struct swap_payload *p)
+{
+    CHECK(p->count > 0 && p->generation > 0);
+    store_le32(out, p->count);
+    store_le32(out + 4, p->generation);
+    store_le64(out + 8, (uint64_t)p->end_base);
+    store_le64(out + 16, (uint64_t)p->newest_ms);
+    store_le64(out + 24, (uint64_t)p->oldest_ms);
+    store_le64(out + 32, (uint64_t)p->clean_end);
+}
+
+enum status swap_payload_decode(const uint8_t *in, uint32_t bytes, struct swap_payload *ret_payload)
+{
+    if (bytes != SWAP_PAYLOAD_BYTES) return STATUS_DAMAGED;
+    struct swap_payload p = {
+        .count = load_le32(in),
+        .generation = load_le32(in + 4),
+        .end_base = (int64_t)load_le64(in + 8),
+        .newest_ms = (int64_t)load_le64(in + 16),
+        .oldest_ms = (int64_t)load_le64(in + 24),
+        .clean_end = (int64_t)load_le64(in + 32),
+    };
+    if (p.count == 0 || p.generation == 0 || p.end_base < 1 || p.newest_ms < -1 || p.oldest_ms < -1 ||
+        p.clean_end < NO_OFFSET)
+        return STATUS_DAMAGED;
+    *ret_payload = p;
+    return STATUS_OK;
+}

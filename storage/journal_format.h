@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Bytes of the journal: block groups (one commit each) and the entries in them. Pure: no I/O. Format version 2.
+/* Bytes of the journal: block groups (one commit each) and the entries in them. Pure: no I/O. Format version 3.
  *
  * All integers little-endian. A group starts on a 4 KiB boundary, is a multiple of 4 KiB long and never crosses two
  * ring files. Layout: header (128 bytes), proofs, entries, zero padding. docs/formats/journal.md tells the same for
@@ -31,7 +31,7 @@
 #include <stddef.h>
 
 #define GROUP_MAGIC        0x4c4e524a5441454cull /* "LEATJRNL" */
-#define GROUP_VERSION      2u
+#define GROUP_VERSION      3u
 #define GROUP_HEADER_BYTES 128u
 #define PROOF_BYTES        40u
 #define ENTRY_HEADER_BYTES 48u
@@ -59,6 +59,7 @@ enum entry_kind {
     ENTRY_ROLL = 7,      /* offset: base of the new segment; aux: length of the closed one */
     ENTRY_ACCEPT = 8,    /* an operator accepts the damaged range: offset: from, aux: to */
     ENTRY_EXPIRE = 9,    /* producers older than aux (ms) are forgotten; offset: the high watermark then */
+    ENTRY_SWAP = 10,     /* compacted: segments from base `offset` on -> one file of `aux` bytes; payload: the swap */
     ENTRY_KIND_COUNT
 };
 
@@ -116,3 +117,17 @@ struct truncate_payload {
 void truncate_payload_encode(uint8_t out[TRUNCATE_PAYLOAD_BYTES], const struct truncate_payload *p);
 /* DAMAGED when the lengths do not add up to `bytes`, the payload's length. */
 enum status truncate_payload_decode(const uint8_t *in, uint32_t bytes, struct truncate_payload *ret_payload) MUST_CHECK;
+
+/* Payload of ENTRY_SWAP:
+ *   0 u32 how many segments go       4 u32 generation of the file that takes their place
+ *   8 i64 base of the segment behind them
+ *  16 i64 newest time in the file   24 i64 time of its first batch
+ *  32 i64 clean end: where the round of compaction ended that this is the last swap of; -1: it goes on */
+#define SWAP_PAYLOAD_BYTES 40u
+struct swap_payload {
+    uint32_t count, generation;
+    int64_t end_base, newest_ms, oldest_ms, clean_end;
+};
+void swap_payload_encode(uint8_t out[SWAP_PAYLOAD_BYTES], const struct swap_payload *p);
+/* DAMAGED when `bytes` is another length, or a number is one that no swap has. */
+enum status swap_payload_decode(const uint8_t *in, uint32_t bytes, struct swap_payload *ret_payload) MUST_CHECK;

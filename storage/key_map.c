@@ -7,6 +7,8 @@
 #include "base/check.h"
 #include <xxhash.h>
 
+#define CLEARED_AT_ONCE 16384u
+
 struct slot {
     uint64_t low, high;
     int64_t offset; /* NO_OFFSET: free */
@@ -15,6 +17,7 @@ struct slot {
 struct key_map {
     struct slot *slots;
     uint64_t slot_count, count, capacity, seed;
+    uint64_t cleared; /* slots */
 };
 
 static_assert(sizeof(struct slot) == KEY_MAP_SLOT_BYTES, "as the header promises");
@@ -24,7 +27,7 @@ struct key_map *key_map_create(struct mem *mem, uint64_t keys, uint64_t seed)
     struct key_map *m = mem_zalloc(mem, MEM_LOG, sizeof *m);
     if (m == NULL) return NULL;
     m->seed = seed;
-    for (uint64_t wish = MAX(keys, 1u), least = MAX(wish / 64, 1u); wish >= least; wish /= 2) {
+    for (uint64_t wish = MIN(MAX(keys, 1u), KEY_MAP_KEYS_MAX), least = MAX(wish / 64, 1u); wish >= least; wish /= 2) {
         m->slot_count = wish + wish / 3 + 1;
         m->capacity = wish;
         m->slots = mem_alloc(mem, MEM_LOG, m->slot_count * sizeof *m->slots);
@@ -34,8 +37,14 @@ struct key_map *key_map_create(struct mem *mem, uint64_t keys, uint64_t seed)
         mem_free(mem, MEM_LOG, m, sizeof *m);
         return NULL;
     }
-    for (uint64_t i = 0; i < m->slot_count; i++) m->slots[i].offset = NO_OFFSET;
     return m;
+}
+
+bool key_map_clear(struct key_map *m)
+{
+    uint64_t end = MIN(m->slot_count, m->cleared + CLEARED_AT_ONCE);
+    for (; m->cleared < end; m->cleared++) m->slots[m->cleared].offset = NO_OFFSET;
+    return m->cleared == m->slot_count;
 }
 
 void key_map_destroy(struct mem *mem, struct key_map *m)
@@ -60,7 +69,7 @@ static struct slot *slot_of(const struct key_map *m, const void *key, size_t len
 {
     XXH128_hash_t h = XXH3_128bits_withSeed(key, len, m->seed);
     uint64_t i = (uint64_t)((unsigned __int128)h.low64 * m->slot_count >> 64);
-    CHECK(m->count < m->slot_count);
+    CHECK(m->cleared == m->slot_count && m->count < m->slot_count);
     while (m->slots[i].offset != NO_OFFSET && (m->slots[i].low != h.low64 || m->slots[i].high != h.high64))
         i = i + 1 == m->slot_count ? 0 : i + 1;
     *ret_hash = h;

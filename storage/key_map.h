@@ -11,10 +11,13 @@
 struct key_map;
 
 #define KEY_MAP_SLOT_BYTES 24u
+#define KEY_MAP_KEYS_MAX   (1u << 26) /* 2 GiB */
 
-/* Room for at least `keys` keys (at least 1), if memory allows, else for fewer, down to a 64th of them. NULL: not even
- * that. */
+/* Room for at least `keys` keys (at least 1, at most KEY_MAP_KEYS_MAX), if memory allows, else for fewer, down to a
+ * 64th of them. NULL: not even that. Call key_map_clear until it is true, before anything else. */
 struct key_map *key_map_create(struct mem *mem, uint64_t keys, uint64_t seed);
+/* Clears a part of a new map, so that a large one does not hold up its shard; true: it is ready. */
+bool key_map_clear(struct key_map *m);
 void key_map_destroy(struct mem *mem, struct key_map *m);
 
 uint64_t key_map_count(const struct key_map *m);

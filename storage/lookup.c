@@ -32,6 +32,7 @@ struct lookup {
     struct partition_lookup *op;
     struct time_search search;
     struct segment segment;
+    bool fresh;          /* only its base is known yet */
     int64_t segment_end; /* offset */
     struct file_use index;
     struct transfer io;
@@ -73,12 +74,13 @@ static int begin_anew(struct lookup *k)
     return LOOK_SEGMENT;
 }
 
-/* Notes the segment as it is now; false: retention took it. */
+/* Notes the segment as it is now; false: retention took it, or compaction put another in its place. */
 static bool segment_there(struct lookup *k)
 {
     struct partition *p = k->p;
     const struct segment *s = partition_segment_of(p, k->segment.base);
-    if (s->base != k->segment.base) return false;
+    if (s->base != k->segment.base || (!k->fresh && s->generation != k->segment.generation)) return false;
+    k->fresh = false;
     k->segment = *s;
     k->segment_end = s == partition_active(p) ? INT64_MAX : s[1].base;
     return true;
@@ -107,6 +109,7 @@ static int look_segment(struct task *t)
     if (time_search_over(&k->search) || !time_search_segment(&k->search, p->segments, p->segment_count, &i))
         return finish(k, STATUS_OK);
     k->segment.base = p->segments[i].base;
+    k->fresh = true;
     CHECK(segment_there(k));
     return pass_begin(k);
 }

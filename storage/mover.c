@@ -95,8 +95,19 @@ void partition_dir_dirty(struct partition *p)
 
 struct file_key partition_file_key(const struct partition *p, int64_t base, enum file_kind kind)
 {
-    return (struct file_key){
-        .topic = p->id, .creation = p->creation, .base = base, .partition = p->number, .kind = (int32_t)kind};
+    const struct segment *s = partition_segment_of((struct partition *)(uintptr_t)p, base);
+    return partition_generation_key(p, base, s->base == base ? s->generation : 0, kind);
+}
+
+struct file_key partition_generation_key(const struct partition *p, int64_t base, uint32_t generation,
+                                         enum file_kind kind)
+{
+    return (struct file_key){.topic = p->id,
+                             .creation = p->creation,
+                             .base = base,
+                             .partition = p->number,
+                             .kind = (int32_t)kind,
+                             .generation = generation};
 }
 
 /* --- what to move --- */

@@ -44,5 +44,7 @@ const struct mover_counters *mover_counters(const struct mover *m);
 
 /* Path of the partition's directory. */
 void partition_dir(const struct partition *p, struct path *ret_path);
-struct file_key partition_file_key(const struct partition *p, int64_t base, enum file_kind kind);
+struct file_key partition_file_key(const struct partition *p, int64_t base, enum file_kind kind); /* as it is now */
+struct file_key partition_generation_key(const struct partition *p, int64_t base, uint32_t generation,
+                                         enum file_kind kind);
 void partition_dir_dirty(struct partition *p); /* a name in it was made: the checkpoint syncs it */

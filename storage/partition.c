@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "storage/partition_map.h"
 #include "storage/store_impl.h"
+#include "storage/swap.h"
 
 struct partition *partition_new(struct store *s, const char *topic, struct topic_id id, int32_t number)
 {
@@ -26,15 +27,24 @@ struct partition *partition_new(struct store *s, const char *topic, struct topic
     p->segment_time_ms = -1;
     p->segments = &p->first_segment;
     p->segment_count = p->segment_capacity = 1;
-    p->first_segment = (struct segment){.length = UINT64_MAX, .newest_ms = -1, .oldest_ms = -1};
+    p->end_pos = p->durable_pos = p->moved_pos = p->carried_pos = LOG_POS_FIRST;
+    p->first_segment = (struct segment){.start = LOG_POS_FIRST, .length = UINT64_MAX, .newest_ms = -1, .oldest_ms = -1};
     epoch_map_init(&p->epochs, m);
     producer_state_init(&p->producers, m);
     index_init(&p->index, m, id, number, 0);
     list_init(&p->waiters);
     list_init(&p->truncations);
+    list_init(&p->stale);
     partition_settings_init(s, &p->settings);
     list_push_back(&s->rounds, &p->in_rounds);
     return p;
+}
+
+static void compacted_leave(struct partition *p)
+{
+    if (!list_linked(&p->in_compacted)) return;
+    list_remove(&p->in_compacted);
+    p->store->compacted_count--;
 }
 
 void partition_free(struct partition *p)
@@ -50,6 +60,8 @@ void partition_free(struct partition *p)
     partition_leave_mover(p);
     if (list_linked(&p->in_dirs)) list_remove(&p->in_dirs);
     list_remove(&p->in_rounds);
+    compacted_leave(p);
+    partition_stale_forget(p);
     refs_clear(p);
     if (p->store->serving && p->damaged_from != NO_OFFSET) p->store->count.damaged--;
     epoch_map_deinit(&p->epochs);
@@ -111,6 +123,12 @@ void partition_segments_drop_before(struct partition *p, uint32_t count)
     p->segment_count -= count;
 }
 
+uint64_t partition_segment_bytes(const struct partition *p, uint32_t i)
+{
+    CHECK(i < p->segment_count);
+    return i + 1 == p->segment_count ? p->end_pos - p->segments[i].start : p->segments[i].length;
+}
+
 struct segment *partition_segment_at(struct partition *p, uint64_t pos)
 {
     uint32_t low = 0, high = p->segment_count - 1; /* the last with start <= pos */
@@ -142,6 +160,8 @@ void partition_check(const struct partition *p)
     CHECK(p->segment_count >= 1 && partition_active(p)->length == UINT64_MAX);
     CHECK(p->moved_pos <= p->durable_pos && p->durable_pos <= p->end_pos);
     CHECK(p->log_start <= p->high_watermark && p->high_watermark <= p->durable_end && p->durable_end <= p->log_end);
+    for (uint32_t i = 0; i + 1 < p->segment_count; i++)
+        CHECK(p->segments[i].start + p->segments[i].length <= p->segments[i + 1].start);
     uint64_t covered = p->end_pos;
     for (uint32_t i = p->ref_count; i > 0; i--) {
         const struct ref *r = ref_at(p, i - 1);
@@ -230,6 +250,11 @@ enum status partition_configure(struct partition *p, const struct partition_sett
         return STATUS_INVALID;
     if (!(settings->min_dirty_ratio >= 0 && settings->min_dirty_ratio <= 1)) return STATUS_INVALID;
     p->settings = *settings;
+    if (!settings->compacts) compacted_leave(p);
+    if (settings->compacts && !list_linked(&p->in_compacted)) {
+        list_push_back(&p->store->compacted, &p->in_compacted);
+        p->store->compacted_count++;
+    }
     return STATUS_OK;
 }
 
@@ -288,8 +313,9 @@ int32_t partition_epoch(const struct partition *p)
 
 uint64_t partition_size_bytes(const struct partition *p)
 {
-    CHECK(p->end_pos >= p->segments[0].start);
-    return p->end_pos - p->segments[0].start;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < p->segment_count; i++) bytes += partition_segment_bytes(p, i);
+    return bytes;
 }
 
 /* A partition begins in epoch 0, which no one starts: the map has no entry for it. */

@@ -8,6 +8,7 @@
  *   first segment's start <= moved_pos <= durable_pos <= end_pos      log_start <= high_watermark <= log_end
  *   moved_pos - its segment's start is a multiple of 4096 (or the segment's end)
  *   refs are contiguous in position, cover at least [moved_pos, end_pos), and end at end_pos
+ *   segments ascend and do not overlap; a compacted one may be shorter than what lies between it and the next
  *
  * moved_pos   bytes below are in segment files (complete writes; durable at the next checkpoint)
  * carried_pos bytes below are in the last checkpoint table or in files: the ring need not hold them
@@ -21,10 +22,13 @@
 
 struct move;
 
+#define LOG_POS_FIRST (1ull << 40) /* of a new log: compaction may move segments down (swap.c) */
+
 struct segment {
-    int64_t base;    /* first offset; the file's name */
-    uint64_t start;  /* log position of its first byte */
-    uint64_t length; /* bytes; of the last segment: UINT64_MAX while it is open */
+    int64_t base;        /* first offset; the file's name */
+    uint64_t start;      /* log position of its first byte */
+    uint64_t length;     /* bytes; of the last segment: UINT64_MAX while it is open */
+    uint32_t generation; /* of its files; 0: written by the mover, else by that round of compaction */
     /* No batch in it is younger: the largest max timestamp of what was appended, for a batch without time that of its
      * append; -1: nothing yet. Stays where a truncation takes the youngest batch away. */
     int64_t newest_ms;
@@ -99,8 +103,13 @@ struct partition {
     struct list truncations; /* waiting for the move in flight, or for: */
     uint32_t repairs;        /* of index pages under way (index_repair.c) */
     struct partition_settings settings;
-    struct list_node in_rounds; /* upkeep.c */
-    bool trimming;              /* retention moves the log start */
+    struct list_node in_rounds;    /* upkeep.c */
+    bool trimming;                 /* retention moves the log start */
+    struct list_node in_compacted; /* store->compacted: cleanup.policy has compact */
+    int64_t clean_end;             /* below it the log was compacted */
+    uint32_t generation;           /* the last that a round gave to files of this partition */
+    struct mono_ns clean_after;    /* after a failure: not before that */
+    struct list stale;             /* replaced files, to be unlinked when their swap is durable (swap.c) */
 };
 
 void partition_check(const struct partition *p);
@@ -116,6 +125,7 @@ enum status partition_segment_push(struct partition *p, int64_t base, uint64_t s
 void partition_segment_newest(struct partition *p, int64_t max_timestamp_ms); /* a batch joins the active segment */
 void partition_segments_drop_after(struct partition *p, uint32_t keep);
 void partition_segments_drop_before(struct partition *p, uint32_t count);
+uint64_t partition_segment_bytes(const struct partition *p, uint32_t i); /* in files or still in the journal */
 
 /* refs.c */
 struct ref *ref_at(const struct partition *p, uint32_t i);
@@ -124,6 +134,7 @@ void refs_push(struct partition *p, const struct ref *r);   /* takes a ref of r-
 void refs_pop_back_to(struct partition *p, uint64_t pos);   /* drops what lies at or above pos; cuts a fragment */
 void refs_release_below(struct partition *p, uint64_t pos); /* marks of wholly lower refs are given back */
 void refs_evict(struct partition *p, uint64_t sequence);    /* moved refs of groups up to there leave the cache */
+void refs_evict_below(struct partition *p, uint64_t pos);   /* moved ones that end there or below, too */
 void refs_clear(struct partition *p);
 uint32_t refs_find_pos(const struct partition *p, uint64_t pos);      /* the ref that contains pos; ref_count if none */
 uint32_t refs_find_offset(const struct partition *p, int64_t offset); /* whole ref containing or after offset */

@@ -158,7 +158,8 @@ static bool at_segment_end(const struct reading *r)
 static int next_segment(struct reading *r)
 {
     const struct segment *s = partition_segment_of(r->p, r->fetch.segment.base);
-    if (s->base != r->fetch.segment.base || s == partition_active(r->p)) return again(r, r->want); /* it has changed */
+    if (s->base != r->fetch.segment.base || s->generation != r->fetch.segment.generation || s == partition_active(r->p))
+        return again(r, r->want); /* it has changed */
     CHECK(s[1].base > r->offset);
     buf_unref(&r->fetch.buf);
     r->offset = s[1].base;

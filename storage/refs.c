@@ -110,6 +110,17 @@ void refs_evict(struct partition *p, uint64_t sequence)
     free_if_empty(p);
 }
 
+void refs_evict_below(struct partition *p, uint64_t pos)
+{
+    CHECK(pos <= p->moved_pos);
+    while (p->ref_count > 0) {
+        struct ref *r = ref_at(p, 0);
+        if (r->pos + r->len > pos || r->marked) break;
+        pop_front(p);
+    }
+    free_if_empty(p);
+}
+
 void refs_clear(struct partition *p)
 {
     while (p->ref_count > 0) pop_front(p);

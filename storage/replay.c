@@ -10,6 +10,7 @@
 #include "protocol/batch.h"
 #include "storage/change.h"
 #include "storage/partition_map.h"
+#include "storage/swap.h"
 
 static bool before_resume(const struct partition *p, uint64_t sequence, uint32_t entry)
 {
@@ -142,6 +143,17 @@ static enum status replay_truncate(struct replay *r, struct partition *p, const 
     return status;
 }
 
+/* The watermark had passed what was compacted, whatever the table remembers of it (D5). */
+static enum status replay_swap(struct partition *p, const struct entry *e)
+{
+    struct swap_payload w;
+    enum status status = swap_payload_decode(e->payload, e->payload_bytes, &w);
+    if (status == STATUS_OK) status = partition_swap(p, e->offset, e->aux, &w);
+    if (status != STATUS_OK) return status == STATUS_NO_MEMORY ? status : STATUS_DAMAGED;
+    if (p->replicated != NO_OFFSET) p->replicated = MAX(p->replicated, w.end_base);
+    return STATUS_OK;
+}
+
 static enum status replay_state(struct replay *r, struct partition *p, const struct entry *e)
 {
     partition_touch(p);
@@ -165,6 +177,7 @@ static enum status replay_state(struct replay *r, struct partition *p, const str
         producer_state_commit(&p->producers, e->offset);
         producer_state_remove_expired(&p->producers, (int64_t)e->aux);
         return STATUS_OK;
+    case ENTRY_SWAP: return replay_swap(p, e);
     case ENTRY_ACCEPT: p->damaged_from = p->damaged_to = NO_OFFSET; return STATUS_OK;
     case ENTRY_DELETE:
         p->grave = e->payload_bytes > 0 && e->payload[0] == STORE_QUARANTINE ? STORE_QUARANTINE : STORE_TRASH;

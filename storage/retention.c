@@ -17,7 +17,8 @@ struct retention_verdict retention_decide(const struct partition_settings *setti
     CHECK(l->count > 0 && l->segments[l->count - 1].length == UINT64_MAX);
     CHECK(l->log_start <= l->high_watermark && l->high_watermark <= l->log_end);
     if (!settings->deletes) return v;
-    uint64_t left = l->end_pos - l->segments[0].start;
+    uint64_t left = l->end_pos - l->segments[l->count - 1].start;
+    for (uint32_t i = 0; i + 1 < l->count; i++) left += l->segments[i].length; /* compaction leaves gaps in position */
     for (uint32_t i = 0; i < l->count; i++) {
         const struct segment *s = &l->segments[i];
         bool active = i + 1 == l->count;

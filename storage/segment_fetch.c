@@ -114,7 +114,11 @@ static int fetch_page_read(struct task *t)
     else
         f->page_high = f->page_number;
     if (f->page_high - f->page_low > 1) return FETCH_PAGE;
-    if (f->page_high == f->page_low) return finish(f, STATUS_DAMAGED); /* even the first batch is above */
+    if (f->page_high == f->page_low) { /* even the first batch is above: what was asked for was compacted away */
+        CHECK(f->page_number == 0);
+        f->block = 0;
+        return FETCH_DATA;
+    }
     if (f->page_number != f->page_low) return FETCH_PAGE;
     uint32_t i = index_page_find(f->page, f->offset);
     if (i == UINT32_MAX) { /* a batch that began in an earlier page covers all of this one */

@@ -7,6 +7,7 @@
 
 #include "storage/bury.h"
 #include "storage/checkpoint.h"
+#include "storage/cleaner.h"
 #include "storage/grow.h"
 #include "storage/index_repair.h"
 #include "storage/mover.h"
@@ -41,6 +42,9 @@ void store_config_init(struct store_config *c)
         .undelete_ms = 3600 * 1000,
         .producer_expire_ms = 24ll * 3600 * 1000,
         .retention_check_ms = 300 * 1000,
+        .clean_check_ms = 15 * 1000,
+        .clean_map_bytes = 32ull << 20,
+        .clean_bytes_per_s = 64ull << 20,
     };
 }
 
@@ -196,6 +200,7 @@ void store_serve(struct store *s)
 {
     s->serving = true;
     upkeep_start(s->upkeep);
+    cleaner_start(s->cleaner);
     count_damaged(s);
     s->tick.fire = store_tick;
     s->space_asked = mono_add(s->env->now, -SPACE_NS);
@@ -226,6 +231,7 @@ struct store *store_new(struct env *e, struct disk *disk, const struct store_con
     list_init(&s->bare);
     list_init(&s->dirty_dirs);
     list_init(&s->rounds);
+    list_init(&s->compacted);
     list_init(&s->graves);
     list_init(&s->refused);
     s->journal = mem_zalloc(m, MEM_LOG, sizeof *s->journal);
@@ -236,11 +242,13 @@ struct store *store_new(struct env *e, struct disk *disk, const struct store_con
     s->grower = grower_create(s);
     s->trash = trash_create(s);
     s->upkeep = upkeep_create(s);
+    s->cleaner = cleaner_create(s);
     s->repairer = repairer_create(s);
     s->table = table_writer_create(s);
     journal_config_of(c, &jc);
     CHECK(s->journal != NULL && s->map != NULL && s->files != NULL && s->mover != NULL && s->unlinker != NULL &&
-          s->grower != NULL && s->trash != NULL && s->upkeep != NULL && s->repairer != NULL && s->table != NULL);
+          s->grower != NULL && s->trash != NULL && s->upkeep != NULL && s->cleaner != NULL && s->repairer != NULL &&
+          s->table != NULL);
     CHECK_OK(journal_init(s->journal, e, disk, &store_events, &jc));
     s->journal->owner = s;
     age_queue_init(&s->aged, jc.files_max * jc.file_bytes);

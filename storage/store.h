@@ -39,6 +39,9 @@ struct store_config {
     uint32_t files_max;           /* open segment files kept (LRU); default 0: half of the shard's descriptors */
     int64_t undelete_ms;          /* how long a deleted partition lies in the trash; default 1 h (leat.undelete.ms) */
     int64_t producer_expire_ms; /* idle idempotent producers are forgotten; default 1 day (producer.id.expiration.ms) */
+    int64_t clean_check_ms;     /* ... for compaction (log.cleaner.backoff.ms); default 15 s */
+    uint64_t clean_map_bytes;   /* most memory of its key map (log.cleaner.dedupe.buffer.size); default 32 MiB */
+    uint64_t clean_bytes_per_s; /* it reads and writes (log.cleaner.io.max.bytes.per.second); default 64 MiB */
     int64_t retention_check_ms; /* each partition is looked at once in this time (log.retention.check.interval.ms) */
 };
 

@@ -10,6 +10,7 @@
  * On a fenced disk there is nothing to save: only the waiting for what is in flight, and the freeing. */
 #include "storage/bury.h"
 #include "storage/checkpoint.h"
+#include "storage/cleaner.h"
 #include "storage/grow.h"
 #include "storage/index_repair.h"
 #include "storage/mover.h"
@@ -72,7 +73,7 @@ static int close_drain(struct task *t)
     struct store *s = c->store;
     if (store_fenced(s)) return CLOSE_QUIET;
     if (s->unmovable && list_empty(&s->journal->queue)) return stop_as_it_is(c);
-    if (s->deletions > 0 || !list_empty(&s->journal->queue) || !mover_all_moved(s->mover))
+    if (s->deletions > 0 || !cleaner_idle(s->cleaner) || !list_empty(&s->journal->queue) || !mover_all_moved(s->mover))
         return wait_a_little(c, CLOSE_DRAIN);
     return CLOSE_TAILS;
 }
@@ -119,11 +120,11 @@ static int close_quiet(struct task *t)
 {
     struct closing *c = container_of(t, struct closing, task);
     struct store *s = c->store;
-    c->store->table->stopped = !s->table->running;
+    c->store->table->stopped = !s->table->running && cleaner_idle(s->cleaner); /* it may wait for a checkpoint */
     bool busy = !list_empty(&s->journal->queue) || s->journal->in_flight > 0 || !mover_idle(s->mover) ||
                 s->table->running || !unlinker_idle(s->unlinker) || io_op_in_flight(&s->space) ||
                 !list_empty(&s->refused) || !list_empty(&s->table->waiting) || s->growing || s->deletions > 0 ||
-                !trash_idle(s->trash) || !repairer_idle(s->repairer);
+                !trash_idle(s->trash) || !repairer_idle(s->repairer) || !cleaner_idle(s->cleaner);
     for (uint32_t i = 0; !busy && i < partition_map_count(s->map); i++) busy = partition_map_at(s->map, i)->readers > 0;
     if (busy) return wait_a_little(c, CLOSE_QUIET);
     s->unmovable = true; /* no move begins any more */
@@ -168,6 +169,7 @@ static void store_free(struct store *s)
     grower_destroy(s->grower);
     trash_destroy(s->trash);
     upkeep_destroy(s->upkeep);
+    cleaner_destroy(s->cleaner);
     repairer_destroy(s->repairer);
     files_destroy(s->files);
     partition_map_destroy(s->map);

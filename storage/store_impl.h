@@ -15,6 +15,7 @@ struct unlinker;
 struct grower;
 struct trash;
 struct upkeep;
+struct cleaner;
 struct repairer;
 struct rehome;
 struct recovery;
@@ -31,6 +32,7 @@ struct store {
     struct grower *grower;
     struct trash *trash;
     struct upkeep *upkeep;
+    struct cleaner *cleaner;
     struct repairer *repairer;
     struct table_writer *table;
     struct partition_map *map; /* partition_map.h */
@@ -40,7 +42,9 @@ struct store {
     struct age_queue aged;     /* partitions with bytes that only the ring holds (mover.c) */
     struct list due, bare;     /* partitions that should move; that want a directory */
     struct list dirty_dirs;
-    struct list rounds;  /* every partition: upkeep.c looks at them in turn */
+    struct list rounds;    /* every partition: upkeep.c looks at them in turn */
+    struct list compacted; /* partitions whose cleanup.policy has compact: the cleaner looks at them in turn */
+    uint32_t compacted_count;
     struct list graves;  /* replayed deletions: their directories go to the trash (bury.c) */
     uint32_t deletions;  /* deletions, revivals, listings under way */
     uint32_t burials;    /* those between entry and synced rename: no checkpoint may begin (rule A6) */

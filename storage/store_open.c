@@ -13,6 +13,7 @@
 #include "storage/partition_map.h"
 #include "storage/recovery.h"
 #include "storage/rehome.h"
+#include "storage/swap.h"
 #include "storage/unlinker.h"
 
 #include "base/bytes.h"
@@ -338,6 +339,7 @@ static int open_serve(struct task *t)
         struct partition *p = partition_map_at(s->map, i);
         p->held = false;
         p->untrimmed = r->groups > 0 && p->moved_pos > partition_active(p)->start; /* not a clean stop */
+        partition_stale_unlink(p);                                                 /* of replayed swaps */
         partition_log_start_passed(p);
         mover_look(p);
     }

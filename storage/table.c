@@ -11,7 +11,9 @@
  *   120 i64 damaged from      128 i64 damaged to         136 i64 segment time
  *   144 u32 segments          148 u32 carried bytes      152 u32 epoch map bytes  156 u32 producer bytes
  *   160 u32 index bytes       164 u32 zero               168 u64 log position of the resume entry
- *   176 name, segments x {i64 base, u64 start, u64 length, i64 newest}, carried bytes, epoch map, producers, index
+ *   176 i64 clean end         184 u32 last generation given                    188 u32 zero
+ *   192 name, segments x {i64 base, u64 start, u64 length, i64 newest, i64 oldest, u32 generation, u32 zero}, carried
+ *       bytes, epoch map, producers, index
  *
  * Failure modes: a decoder believes no count before it has added it up against the bytes there are. */
 #include "storage/table.h"
@@ -23,8 +25,8 @@
 #include "storage/sealed.h"
 
 #define BODY_DROP_BYTES  32u
-#define BODY_FIXED_BYTES 176u
-#define SEGMENT_BYTES    32u
+#define BODY_FIXED_BYTES 192u
+#define SEGMENT_BYTES    48u
 #define FLAG_DROPPED     1u
 #define FLAG_CHANGES     2u
 #define OUT_FIRST_BYTES  4096u
@@ -164,6 +166,8 @@ static void record_fixed(uint8_t *b, const struct partition *p, uint64_t carry_e
     store_le32(b + 156, (uint32_t)producer_state_encoded_size(&p->producers, producers));
     store_le32(b + 160, (uint32_t)index_encoded_size(&p->index));
     store_le64(b + 168, r == NULL ? carry_end : r->pos);
+    store_le64(b + 176, (uint64_t)p->clean_end);
+    store_le32(b + 184, p->generation);
 }
 
 static size_t record_tail_bytes(const uint8_t *b)
@@ -181,6 +185,9 @@ static void record_tail(uint8_t *at, const uint8_t *b, const struct partition *p
         store_le64(at + 8, p->segments[i].start);
         store_le64(at + 16, p->segments[i].length);
         store_le64(at + 24, (uint64_t)p->segments[i].newest_ms);
+        store_le64(at + 32, (uint64_t)p->segments[i].oldest_ms);
+        store_le32(at + 40, p->segments[i].generation);
+        store_le32(at + 44, 0);
     }
     refs_copy(p, p->moved_pos, load_le32(b + 148), at);
     at += load_le32(b + 148);
@@ -247,11 +254,16 @@ enum status table_record_decode(const uint8_t *payload, size_t bytes, size_t *po
 
 static enum status load_segments(struct partition *p, const uint8_t *at, uint32_t count)
 {
+    uint64_t closed_length = 0; /* of the segment before */
     if (count == 0) return STATUS_DAMAGED;
     for (uint32_t i = 0; i < count; i++, at += SEGMENT_BYTES) {
-        int64_t base = (int64_t)load_le64(at), newest_ms = (int64_t)load_le64(at + 24);
+        int64_t base = (int64_t)load_le64(at);
         uint64_t start = load_le64(at + 8), length = load_le64(at + 16);
-        if ((length == UINT64_MAX) != (i == count - 1) || base < 0 || newest_ms < -1) return STATUS_DAMAGED;
+        struct segment s = {.newest_ms = (int64_t)load_le64(at + 24),
+                            .oldest_ms = (int64_t)load_le64(at + 32),
+                            .generation = load_le32(at + 40)};
+        if ((length == UINT64_MAX) != (i == count - 1) || base < 0) return STATUS_DAMAGED;
+        if (s.newest_ms < -1 || s.oldest_ms < -1 || s.generation > p->generation) return STATUS_DAMAGED;
         if (i == 0) {
             p->first_segment = (struct segment){.base = base, .start = start, .length = UINT64_MAX};
         } else {
@@ -259,8 +271,14 @@ static enum status load_segments(struct partition *p, const uint8_t *at, uint32_
             if (base < last->base || start < last->start) return STATUS_DAMAGED;
             enum status status = partition_segment_push(p, base, start);
             if (status != STATUS_OK) return status;
+            if (closed_length > p->segments[i - 1].length) return STATUS_DAMAGED;
+            p->segments[i - 1].length = closed_length; /* a compacted one has a gap behind it */
         }
-        partition_active(p)->newest_ms = newest_ms;
+        closed_length = length;
+        struct segment *loaded = partition_active(p);
+        loaded->newest_ms = s.newest_ms;
+        loaded->oldest_ms = s.oldest_ms;
+        loaded->generation = s.generation;
     }
     return STATUS_OK;
 }
@@ -325,6 +343,9 @@ enum status table_record_load(const struct record *rec, struct partition *p, str
 {
     const uint8_t *b = rec->body, *at = b + BODY_FIXED_BYTES + load_le16(b + 116);
     uint32_t carried = load_le32(b + 148);
+    p->clean_end = (int64_t)load_le64(b + 176);
+    p->generation = load_le32(b + 184);
+    if (p->clean_end < 0) return STATUS_DAMAGED;
     enum status status = load_segments(p, at, load_le32(b + 144));
     if (status != STATUS_OK) return status;
     at += (size_t)load_le32(b + 144) * SEGMENT_BYTES;
@@ -391,5 +412,7 @@ void table_record_segment(const struct record_parts *p, uint32_t i, struct segme
     *ret_segment = (struct segment){.base = (int64_t)load_le64(at),
                                     .start = load_le64(at + 8),
                                     .length = load_le64(at + 16),
-                                    .newest_ms = (int64_t)load_le64(at + 24)};
+                                    .newest_ms = (int64_t)load_le64(at + 24),
+                                    .oldest_ms = (int64_t)load_le64(at + 32),
+                                    .generation = load_le32(at + 40)};
 }

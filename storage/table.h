@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Bytes of the checkpoint table: a base chunk (all partitions) and delta chunks (those touched since), appended to one
- * of two files in turn (generation % 2). Pure. Format version 3, little-endian; docs/formats/checkpoint.md.
+ * of two files in turn (generation % 2). Pure. Format version 4, little-endian; docs/formats/checkpoint.md.
  *
  *   chunk header (128 bytes; a chunk starts on a 4 KiB boundary)      record
  *     0 u64 magic "LEATTABL"    8 u32 version   12 u32 header CRC       0 u32 body bytes   4 u32 CRC of the body
@@ -17,7 +17,7 @@
 #include "storage/partition.h"
 
 #define TABLE_MAGIC        0x4c4241545441454cull /* "LEATTABL" */
-#define TABLE_VERSION      3u
+#define TABLE_VERSION      4u
 #define TABLE_FIRST_BYTES  (1u << 20) /* of a new table file: zeros */
 #define CHUNK_HEADER_BYTES 128u
 #define RECORD_HEAD_BYTES  8u

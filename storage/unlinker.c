@@ -57,27 +57,31 @@ static void unlinked(struct io_op *op)
     mem_free(u->store->env->mem, MEM_LOG, d, sizeof *d);
 }
 
-static void unlink_one(struct unlinker *u, const struct partition *p, const struct path *dir, int64_t base,
-                       const char *suffix)
+static void unlink_one(struct unlinker *u, const char *dir, const struct file_key *key)
 {
+    files_forget(u->store->files, key);
     struct doomed *d = mem_zalloc(u->store->env->mem, MEM_LOG, sizeof *d);
     if (d == NULL) return; /* left for the next start's quarantine */
     d->unlinker = u;
-    d->topic = p->id;
-    d->partition = p->number;
-    path_set(&d->path, "%s/%020lld.%s", dir->s, (long long)base, suffix);
+    d->topic = key->topic;
+    d->partition = key->partition;
+    segment_path(&d->path, dir, key);
     d->op = (struct io_op){.kind = IO_UNLINK, .path = d->path.s, .done = unlinked};
     list_push_back(&u->in_flight, &d->in_flight);
     env_submit(u->store->env, &d->op);
 }
 
-void unlink_segment(struct unlinker *u, struct partition *p, int64_t base)
+void unlink_generation(struct unlinker *u, struct partition *p, int64_t base, uint32_t generation)
 {
     struct path dir;
-    struct file_key log = partition_file_key(p, base, FILE_LOG), index = partition_file_key(p, base, FILE_INDEX);
+    struct file_key log = partition_generation_key(p, base, generation, FILE_LOG),
+                    index = partition_generation_key(p, base, generation, FILE_INDEX);
     partition_dir(p, &dir);
-    files_forget(u->store->files, &log);
-    files_forget(u->store->files, &index);
-    unlink_one(u, p, &dir, base, "log");
-    unlink_one(u, p, &dir, base, "lidx");
+    unlink_one(u, dir.s, &log);
+    unlink_one(u, dir.s, &index);
+}
+
+void unlink_segment(struct unlinker *u, struct partition *p, int64_t base)
+{
+    unlink_generation(u, p, base, partition_file_key(p, base, FILE_LOG).generation);
 }

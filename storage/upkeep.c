@@ -12,6 +12,7 @@
 #include "storage/upkeep.h"
 
 #include "base/bytes.h"
+#include "storage/cleaner.h"
 #include "storage/mover.h"
 #include "storage/partition_map.h"
 #include "storage/retention.h"
@@ -148,6 +149,7 @@ void upkeep_tick(struct upkeep *u)
     uint64_t round_ns = (uint64_t)(s->config.retention_check_ms * NS_PER_MS);
     uint32_t count = partition_map_count(s->map);
     if (!s->serving || s->closing || store_fenced(s)) return;
+    cleaner_tick(s->cleaner);
     u->owed += (uint64_t)(s->env->now.v - u->last.v) * count;
     u->last = s->env->now;
     u->owed = MIN(u->owed, round_ns * count); /* a round at most: the loop may have stood still */

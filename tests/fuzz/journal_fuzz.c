@@ -28,6 +28,9 @@ static void walk(const uint8_t *group, const struct group_header *h)
               (e.payload >= group && e.payload_bytes <= (size_t)(group + h->length - e.payload)));
         if (e.kind == ENTRY_TRUNCATE && truncate_payload_decode(e.payload, e.payload_bytes, &t) == STATUS_OK)
             CHECK(t.index_bytes <= e.payload_bytes && t.fragment_bytes <= e.payload_bytes);
+        struct swap_payload w;
+        if (e.kind == ENTRY_SWAP && swap_payload_decode(e.payload, e.payload_bytes, &w) == STATUS_OK)
+            CHECK(w.count > 0 && w.generation > 0);
         entries++;
     }
     CHECK(entries <= h->entry_count);

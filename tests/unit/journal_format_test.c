@@ -193,7 +193,35 @@ static void hostile_cuts_are_refused(void)
     }
 }
 
+static void a_swap_comes_back(void)
+{
+    uint8_t bytes[SWAP_PAYLOAD_BYTES];
+    struct swap_payload p = {.count = 3,
+                             .generation = 7,
+                             .end_base = (1ll << 40) + 5,
+                             .newest_ms = 1700000000000,
+                             .oldest_ms = -1,
+                             .clean_end = NO_OFFSET},
+                        q = {0};
+    swap_payload_encode(bytes, &p);
+    ASSERT_EQ(swap_payload_decode(bytes, sizeof bytes, &q), STATUS_OK);
+    ASSERT(q.count == 3 && q.generation == 7 && q.end_base == p.end_base && q.newest_ms == p.newest_ms);
+    ASSERT(q.oldest_ms == -1 && q.clean_end == NO_OFFSET);
+    for (uint32_t n = 0; n < 100; n++)
+        ASSERT_EQ(swap_payload_decode(bytes, n, &q), n == sizeof bytes ? STATUS_OK : STATUS_DAMAGED);
+    for (uint32_t at = 0; at < sizeof bytes; at += at < 8 ? 4 : 8) { /* zero counts, negative offsets and times */
+        uint8_t bad[SWAP_PAYLOAD_BYTES];
+        memcpy(bad, bytes, sizeof bad);
+        if (at < 8)
+            store_le32(bad + at, 0);
+        else
+            store_le64(bad + at, (uint64_t)-2);
+        ASSERT_EQ(swap_payload_decode(bad, sizeof bad, &q), STATUS_DAMAGED);
+    }
+}
+
 TEST_MAIN("journal format", {"a group header comes back, no flipped bit passes", a_header_comes_back},
           {"forged lengths in a header are refused", forged_header_lengths_are_refused},
           {"a group comes back", a_group_comes_back}, {"hostile entries are refused", hostile_entries_are_refused},
-          {"a truncation comes back", a_cut_comes_back}, {"hostile truncations are refused", hostile_cuts_are_refused})
+          {"a truncation comes back", a_cut_comes_back}, {"hostile truncations are refused", hostile_cuts_are_refused},
+          {"a swap comes back", a_swap_comes_back})

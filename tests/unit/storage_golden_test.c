@@ -68,12 +68,27 @@ static void control(void)
     ASSERT(back.files[1].number == 4 && back.files[1].bytes == 2 << 20);
 }
 
-/* One proof, one log start entry. */
+/* One proof, a log start and a swap. */
 static void group(void)
 {
     uint8_t bytes[BLOCK_BYTES] = {0};
     struct proof proof = {.topic = {{9, 8, 7}}, .partition = 1, .end = 40, .high_watermark = 39}, proof_back;
     struct entry e = {.kind = ENTRY_LOG_START, .topic = {{9, 8, 7}}, .partition = 1, .epoch = 6, .offset = 17}, back;
+    struct entry w = {.kind = ENTRY_SWAP,
+                      .topic = {{9, 8, 7}},
+                      .partition = 1,
+                      .epoch = 6,
+                      .offset = 20,
+                      .aux = 5000,
+                      .payload_bytes = SWAP_PAYLOAD_BYTES};
+    struct swap_payload swap = {.count = 2,
+                                .generation = 3,
+                                .end_base = 90,
+                                .newest_ms = 8,
+                                .oldest_ms = 7,
+                                .clean_end = 85},
+                        swap_back;
+    uint8_t *second = bytes + GROUP_HEADER_BYTES + PROOF_BYTES + ENTRY_HEADER_BYTES;
     struct group_header h = {.journal = id,
                              .incarnation = 4,
                              .sequence = 100,
@@ -81,12 +96,14 @@ static void group(void)
                              .length = BLOCK_BYTES,
                              .proof_count = 1,
                              .chain = 0xabcdef01,
-                             .entry_count = 1,
+                             .entry_count = 2,
                              .wall_ms = 1700000000000},
                         header_back;
     struct group_reader r;
     proof_encode(bytes + GROUP_HEADER_BYTES, &proof);
     entry_header_encode(bytes + GROUP_HEADER_BYTES + PROOF_BYTES, &e);
+    entry_header_encode(second, &w);
+    swap_payload_encode(second + ENTRY_HEADER_BYTES, &swap);
     h.body_crc = crc32c(0, bytes + GROUP_HEADER_BYTES, sizeof bytes - GROUP_HEADER_BYTES);
     group_header_encode(bytes, &h);
     compare("group", bytes, sizeof bytes);
@@ -97,6 +114,10 @@ static void group(void)
     ASSERT(proof_back.end == 40 && proof_back.high_watermark == 39 && proof_back.partition == 1);
     ASSERT_EQ(group_reader_next(&r, &back), STATUS_OK);
     ASSERT(back.kind == ENTRY_LOG_START && back.offset == 17 && back.epoch == 6 && back.partition == 1);
+    ASSERT_EQ(group_reader_next(&r, &back), STATUS_OK);
+    ASSERT(back.kind == ENTRY_SWAP && back.offset == 20 && back.aux == 5000);
+    ASSERT_EQ(swap_payload_decode(back.payload, back.payload_bytes, &swap_back), STATUS_OK);
+    ASSERT_EQ(memcmp(&swap_back, &swap, sizeof swap), 0);
     ASSERT_EQ(group_reader_next(&r, &back), STATUS_OFFSET_OUT_OF_RANGE);
 }
 
@@ -145,8 +166,12 @@ static void record_make(struct store *s, const uint8_t *batch, uint32_t len, str
     p->home = 2;
     p->creation = 11;
     p->epoch = 5;
-    p->first_segment.newest_ms = 1600000000000;
+    p->first_segment = (struct segment){
+        .start = 100, .length = UINT64_MAX, .newest_ms = 1600000000000, .oldest_ms = 1500000000000, .generation = 2};
+    p->clean_end = 38;
+    p->generation = 4;
     ASSERT_EQ(partition_segment_push(p, 40, 9000), STATUS_OK);
+    p->segments[0].length = 8000; /* compacted */
     partition_segment_newest(p, 1700000000000);
     p->log_start = p->log_start_durable = 7;
     p->high_watermark = p->durable_end = p->log_end = 41;
@@ -218,6 +243,8 @@ static void table(void)
     p = partition_new(&store, record.topic, record.id, record.number);
     ASSERT_EQ(table_record_load(&record, p, &resume), STATUS_OK);
     ASSERT(p->segment_count == 2 && p->segments[0].newest_ms == 1600000000000);
+    ASSERT(p->segments[0].oldest_ms == 1500000000000 && p->segments[0].generation == 2);
+    ASSERT(p->segments[0].start == 100 && p->segments[0].length == 8000 && p->clean_end == 38 && p->generation == 4);
     ASSERT(p->segments[1].base == 40 && p->segments[1].newest_ms == 1700000000000);
     ASSERT(p->ref_count == 1 && ref_at(p, 0)->base_offset == 40 && p->epoch == 5 && p->log_start == 7);
     partition_free(p);

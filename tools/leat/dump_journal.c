@@ -33,9 +33,9 @@ static const char *const kinds[ENTRY_KIND_COUNT] = {
     [ENTRY_PAD] = "pad",           [ENTRY_CREATE] = "create",     [ENTRY_DELETE] = "delete",
     [ENTRY_APPEND] = "append",     [ENTRY_TRUNCATE] = "truncate", [ENTRY_LOG_START] = "log_start",
     [ENTRY_EPOCH] = "epoch_start", [ENTRY_ROLL] = "roll",         [ENTRY_ACCEPT] = "accept_damage",
-    [ENTRY_EXPIRE] = "expire",
+    [ENTRY_EXPIRE] = "expire",     [ENTRY_SWAP] = "swap",
 };
-static_assert(ENTRY_KIND_COUNT == 10, "a new kind needs its name here");
+static_assert(ENTRY_KIND_COUNT == 11, "a new kind needs its name here");
 
 static enum status header_at(struct dump *d, uint64_t pos, struct group_header *ret_header)
 {
@@ -86,6 +86,13 @@ static void print_entry(struct dump *d, const struct entry *e)
     dump_uint(d, "bytes", e->payload_bytes);
     if (e->kind == ENTRY_CREATE && e->payload_bytes >= 8)
         dump_bytes(d, "topic", e->payload + 8, (int64_t)e->payload_bytes - 8);
+    struct swap_payload swap;
+    if (e->kind == ENTRY_SWAP && swap_payload_decode(e->payload, e->payload_bytes, &swap) == STATUS_OK) {
+        dump_uint(d, "segments", swap.count);
+        dump_uint(d, "generation", swap.generation);
+        dump_int(d, "end", swap.end_base);
+        dump_int(d, "clean_end", swap.clean_end);
+    }
     if (e->kind == ENTRY_APPEND && batch_parse(e->payload, e->payload_bytes, &info) == STATUS_OK) {
         dump_int(d, "last", batch_last_offset(&info));
         dump_int(d, "records", info.record_count);

@@ -46,6 +46,7 @@ static void print_deep(struct dump *d, const struct record_parts *p)
         else
             dump_uint(d, "bytes", s.length);
         dump_time(d, "newest", s.newest_ms);
+        if (s.generation > 0) dump_uint(d, "generation", s.generation);
         dump_end(d);
         d->things--;
     }
