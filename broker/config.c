@@ -69,6 +69,12 @@ const struct config_key broker_keys[] = {
     {"leat.disk.reserve.bytes", CONFIG_BYTES, "0", 0, 1024 * GIB, NULL, "kept free; 0: store's default", 0},
     {"leat.undelete.ms", CONFIG_INT, "3600000", 0, INT64_MAX / 1000000, NULL, "a deleted topic can come back; 0: never",
      0},
+    {"log.cleaner.backoff.ms", CONFIG_INT, "15000", 0, INT64_MAX / 1000000, NULL,
+     "each compacted partition is looked at once in this time", 0},
+    {"log.cleaner.dedupe.buffer.size", CONFIG_BYTES, "134217728", 0, 1024 * GIB, NULL,
+     "memory for the keys that compaction knows, all shards together", 0},
+    {"log.cleaner.io.max.bytes.per.second", CONFIG_DOUBLE, "67108864", 1, INT64_MAX, NULL,
+     "what compaction reads and writes at most, all shards together", 0},
     {"leat.disk.stall.ms", CONFIG_INT, "30000", 100, INT64_MAX / 1000000, NULL, "a write this old fences the disk", 0},
     OF_TOPICS("compression.gzip.level", CONFIG_INT, -1, 9, NULL),
     OF_TOPICS("compression.lz4.level", CONFIG_INT, 1, 17, NULL),
@@ -377,6 +383,9 @@ static void read_numbers(const struct config *c, struct broker_config *b)
     b->fetch_max_bytes = (uint32_t)config_int(c, "fetch.max.bytes");
     b->fetch_sessions_max = (uint32_t)config_int(c, "max.incremental.fetch.session.cache.slots");
     b->journal_bytes = (uint64_t)config_int(c, "leat.journal.bytes");
+    b->clean_check_ms = MAX(config_int(c, "log.cleaner.backoff.ms"), 100);
+    b->clean_map_bytes = (uint64_t)config_int(c, "log.cleaner.dedupe.buffer.size");
+    b->clean_bytes_per_s = (uint64_t)MIN(config_double(c, "log.cleaner.io.max.bytes.per.second"), 1e15);
     b->memory_bytes = (uint64_t)config_int(c, "leat.memory.bytes");
     b->cache_bytes = (uint64_t)config_int(c, "leat.cache.bytes");
     b->reserve_bytes = (uint64_t)config_int(c, "leat.disk.reserve.bytes");

@@ -23,6 +23,8 @@ struct broker_config {
     uint32_t request_max_bytes; /* of one frame */
     uint32_t connections_max;   /* of the process */
     uint32_t fetch_max_bytes, fetch_sessions_max;
+    int64_t clean_check_ms; /* compaction; the next two: of all shards */
+    uint64_t clean_map_bytes, clean_bytes_per_s;
     uint64_t segment_bytes, journal_bytes, memory_bytes, cache_bytes, reserve_bytes; /* 0: chosen at start */
     int64_t roll_ms, stall_ms, idle_ms, undelete_ms;
     int32_t default_partitions;

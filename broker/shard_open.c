@@ -34,6 +34,9 @@ static void store_settings(struct shard *s, struct store_config *ret_config)
     ret_config->segment_ms = c->roll_ms;
     ret_config->stall_ms = c->stall_ms;
     ret_config->undelete_ms = c->undelete_ms;
+    ret_config->clean_check_ms = c->clean_check_ms;
+    ret_config->clean_map_bytes = c->clean_map_bytes / shards;
+    ret_config->clean_bytes_per_s = c->clean_bytes_per_s / shards;
     ret_config->log = &s->log;
 }
 
@@ -77,5 +80,9 @@ void partition_settings_apply(struct shard *s, const struct image_topic *t, stru
     to.batch_bytes_max = (uint32_t)MIN(MAX(from->max_message_bytes, 1), s->broker->config->batch_max_bytes);
     to.deletes = (from->cleanup & CLEANUP_DELETE) != 0;
     to.compacts = (from->cleanup & CLEANUP_COMPACT) != 0;
+    to.delete_retention_ms = from->delete_retention_ms;
+    to.min_lag_ms = from->min_compaction_lag_ms;
+    to.max_lag_ms = from->max_compaction_lag_ms;
+    to.min_dirty_ratio = from->min_cleanable_ratio;
     CHECK_OK(partition_configure(p, &to)); /* each value was checked when it was set */
 }
