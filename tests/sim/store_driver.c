@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/prng.h"
+#include "storage/cleaner.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,8 +22,19 @@ enum trouble { NO_TROUBLE, SHORT_IO, SLOW_DISK, FULL_DISK, SEGMENT_FULL, WRITE_E
 
 /* --- start --- */
 
+static void count_rounds(struct driver *d)
+{
+    for (uint32_t i = 0; i < d->w.shards; i++) {
+        if (d->w.stores[i] == NULL) continue;
+        const struct cleaner_counters *c = cleaner_counters(d->w.stores[i]->cleaner);
+        d->totals->rounds += c->rounds;
+        d->totals->swaps += c->swaps;
+    }
+}
+
 static void crash(struct driver *d, bool power)
 {
+    count_rounds(d);
     sim_kill(d->w.machine, power ? SIM_POWER : SIM_KILL);
     if (power)
         d->totals->power_cuts++;
@@ -193,8 +205,11 @@ static void work(struct driver *d)
         if (i == trouble_at) give_trouble(d, trouble);
         if (i == trouble_ends && !d->io_faults) {
             world_pass(&d->w, (int64_t)driver_pick(d, NS_PER_S));
+            bool full = d->no_space; /* some are answered only now */
             end_trouble(d);
+            d->no_space = full;
             world_pass(&d->w, 1500 * NS_PER_MS); /* until the store has seen the room */
+            d->no_space = false;
         }
         driver_step(d);
         world_pass(&d->w, (int64_t)driver_pick(d, pace));
@@ -223,6 +238,7 @@ static void stop_cleanly(struct driver *d)
 {
     drain(d);
     if (driver_chance(d, 50)) check_retention(d);
+    count_rounds(d);
     d->stopping = true;
     for (uint32_t i = 0; i < d->part_count; i++) d->parts[i].p = NULL;
     enum status status = world_stop(&d->w);
@@ -285,6 +301,10 @@ static void settings(struct driver *d)
     c->piece_bytes = 4096u << driver_pick(d, 6);
     c->stall_ms = 10 * 1000;
     c->retention_check_ms = 200 + (int64_t)driver_pick(d, 800);
+    if (d->seed >= DRIVER_COMPACTS) {
+        c->clean_check_ms = 100 + (int64_t)driver_pick(d, 400);
+        c->clean_map_bytes = 32 * (4 + driver_pick(d, 60)); /* some maps are too small for all keys */
+    }
     c->files_max = (uint32_t)(4 + driver_pick(d, 60));
     c->reserve_bytes = 64 << 10;
 }
@@ -320,6 +340,7 @@ static void prepare(struct driver *d)
         snprintf(part->topic, sizeof part->topic, "t%u", i % 3);
         part->number = (int32_t)i;
         model_init(&part->log, driver_chance(d, 40));
+        part->log.compacted = d->seed >= DRIVER_COMPACTS && driver_chance(d, 50);
         for (int k = 0; k < DRIVER_PRODUCERS; k++) part->producers[k].id = 100 + k;
     }
 }

@@ -8,6 +8,7 @@
 #define DRIVER_PARTS     8
 #define DRIVER_OPS       48
 #define DRIVER_PRODUCERS 3
+#define DRIVER_COMPACTS  1000 /* seeds from here on have compacted logs; the bank's bugs know the ones below */
 
 struct driver_producer {
     int64_t id;
@@ -29,6 +30,7 @@ struct driver_part {
 
 struct driver_totals {
     uint64_t appends, acked, duplicates, refused_sequences, busy, reads, lookups, cuts, log_starts, trims, epochs;
+    uint64_t rounds, swaps; /* of compaction */
     uint64_t kills, power_cuts, clean_stops, fences, failed_starts, checkpoints;
     uint64_t faults, rotten;
     int64_t simulated_ns;

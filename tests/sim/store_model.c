@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "protocol/batch_record.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,6 +85,13 @@ void model_times(struct model_log *l, int64_t time_ms, int64_t time_step)
     CHECK(l->count > 0);
     l->batches[l->count - 1].time_ms = time_ms;
     l->batches[l->count - 1].time_step = time_step;
+}
+
+void model_keys(struct model_log *l, uint64_t key, bool tombstones)
+{
+    CHECK(l->count > 0 && key + (uint64_t)l->batches[l->count - 1].records <= MODEL_KEYS);
+    l->batches[l->count - 1].key = key;
+    l->batches[l->count - 1].tombstones = tombstones;
 }
 
 int64_t model_lookup(const struct model_log *l, int64_t ms, int64_t from, int64_t to, int64_t *ret_ms,
@@ -203,4 +211,127 @@ int64_t model_epoch_end(const struct model_log *l, int32_t epoch)
         if (b->epoch == epoch) return b->base + b->records > l->log_start_seen ? b->base + b->records : NO_OFFSET;
     }
     return NO_OFFSET;
+}
+
+/* --- compaction --- */
+
+/* The batch that holds `offset`, or the first behind it; count: none. */
+static uint32_t at_or_behind(const struct model_log *l, int64_t offset)
+{
+    uint32_t low = 0, high = l->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (l->batches[middle].base + l->batches[middle].records <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool may_go(const struct model_log *l, uint32_t i, int64_t offset, int64_t high_watermark)
+{
+    const struct model_batch *b = &l->batches[i];
+    uint64_t key = b->key + (uint64_t)(offset - b->base);
+    if (b->tombstones) return true;
+    for (i++; i < l->count && l->batches[i].base < high_watermark; i++) /* within a batch keys differ */
+        if (key >= l->batches[i].key && key < l->batches[i].key + (uint64_t)l->batches[i].records) return true;
+    return false;
+}
+
+const char *model_gap(const struct model_log *l, int64_t from, int64_t to, int64_t high_watermark)
+{
+    if (from < to && !l->compacted) return model_wrong("nothing at %lld", (long long)from);
+    for (uint32_t i = at_or_behind(l, from); i < l->count && l->batches[i].base < to; i++) {
+        const struct model_batch *b = &l->batches[i];
+        for (int64_t o = MAX(from, b->base); o < MIN(to, b->base + b->records); o++)
+            if (!may_go(l, i, o, high_watermark)) return model_wrong("%lld is gone, the last of its key", (long long)o);
+    }
+    return NULL;
+}
+
+static const char *compare_record(const struct model_batch *b, const struct batch_record *r)
+{
+    char key[24], value[40];
+    int32_t i = (int32_t)(r->offset - b->base);
+    int key_len = snprintf(key, sizeof key, "k%llu", (unsigned long long)b->key + (unsigned)i);
+    int value_len = snprintf(value, sizeof value, "%016llx:%06d", (unsigned long long)b->id, i);
+    bool same = r->key_len == key_len && memcmp(r->key, key, (size_t)key_len) == 0;
+    same = same && (b->tombstones ? r->value_len == -1
+                                  : r->value_len >= value_len && memcmp(r->value, value, (size_t)value_len) == 0);
+    same = same && r->timestamp_ms == b->time_ms + i * b->time_step;
+    return same ? NULL : model_wrong("another record at %lld", (long long)r->offset);
+}
+
+const char *model_compare_thinned(const struct model_log *l, const uint8_t *at, uint32_t left, int64_t high_watermark,
+                                  int64_t *ret_next, uint32_t *ret_len)
+{
+    struct batch_info info;
+    struct batch_iter it;
+    struct batch_record r;
+    if (batch_parse(at, left, &info) != STATUS_OK) return model_wrong("not a batch");
+    const struct model_batch *b = batch_of(l, info.base_offset);
+    if (b == NULL) return model_wrong("no batch begins at %lld", (long long)info.base_offset);
+    if (!batch_crc_valid(at, &info) || info.last_offset_delta != b->records - 1 || info.leader_epoch != b->epoch)
+        return model_wrong("CRC, last offset or epoch at %lld", (long long)b->base);
+    if (info.producer_id != b->producer_id ||
+        (b->producer_id >= 0 && (info.producer_epoch != b->producer_epoch || info.base_sequence != b->first_sequence)))
+        return model_wrong("another producer at %lld", (long long)b->base);
+    struct mem *mem = mem_create(64u << 20);
+    const char *wrong = NULL;
+    int64_t next = b->base;
+    CHECK_OK(batch_iter_open(&it, at, &info, mem, 1u << 20));
+    while (wrong == NULL && batch_iter_next(&it, &r)) {
+        wrong = model_gap(l, next, r.offset, high_watermark);
+        if (wrong == NULL) wrong = compare_record(b, &r);
+        next = r.offset + 1;
+    }
+    if (batch_iter_close(&it) != STATUS_OK) wrong = model_wrong("no sound records at %lld", (long long)b->base);
+    if (wrong == NULL) wrong = model_gap(l, next, b->base + b->records, high_watermark);
+    mem_destroy(mem);
+    *ret_next = b->base + b->records;
+    *ret_len = info.size_bytes;
+    return wrong;
+}
+
+const char *model_newest(const struct model_log *l, int64_t log_start, const int64_t seen[MODEL_KEYS])
+{
+    for (uint64_t key = 0; key < MODEL_KEYS; key++) {
+        int64_t newest = -1;
+        bool tombstone = false;
+        for (uint32_t i = l->count; i > 0 && newest < 0; i--) {
+            const struct model_batch *b = &l->batches[i - 1];
+            if (key < b->key || key >= b->key + (uint64_t)b->records) continue;
+            newest = b->base + (int64_t)(key - b->key);
+            tombstone = b->tombstones;
+        }
+        if (newest < log_start || seen[key] == newest || (tombstone && seen[key] < 0)) continue;
+        return model_wrong("key %llu: the last is %lld, found %lld", (unsigned long long)key, (long long)newest,
+                           (long long)seen[key]);
+    }
+    return NULL;
+}
+
+const char *model_looked(const struct model_log *l, int64_t ms, int64_t from, int64_t to, int64_t high_watermark,
+                         int64_t offset, int64_t found_ms, int32_t epoch)
+{
+    uint32_t i = offset < 0 ? l->count : at_or_behind(l, offset);
+    if (offset >= 0) {
+        if (i == l->count || l->batches[i].base > offset)
+            return model_wrong("no record was at %lld", (long long)offset);
+        const struct model_batch *b = &l->batches[i];
+        if (found_ms != b->time_ms + (offset - b->base) * b->time_step || epoch != b->epoch || found_ms < ms)
+            return model_wrong("another time or epoch at %lld", (long long)offset);
+    }
+    for (i = at_or_behind(l, from); i < l->count && l->batches[i].base < to; i++) {
+        const struct model_batch *b = &l->batches[i];
+        for (int64_t o = MAX(from, b->base); o < MIN(to, b->base + b->records); o++) {
+            int64_t t = b->time_ms + (o - b->base) * b->time_step;
+            bool better = ms >= 0 ? t >= ms && (offset < 0 || o < offset)
+                                  : offset < 0 || t > found_ms || (t == found_ms && o < offset);
+            if (better && !may_go(l, i, o, high_watermark))
+                return model_wrong("%lld at %lld is a better answer", (long long)o, (long long)t);
+        }
+    }
+    return NULL;
 }

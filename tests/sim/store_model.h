@@ -14,6 +14,8 @@ struct model_batch {
     int64_t time_ms, time_step; /* of the first record; from record to record */
     int16_t producer_epoch;
     bool acked;
+    uint64_t key; /* of the first record; the next one has the next */
+    bool tombstones;
 };
 
 struct model_log {
@@ -24,6 +26,7 @@ struct model_log {
     int64_t log_start_accepted;
     int32_t epoch_accepted, epoch_acked;
     int64_t cut;     /* a truncation to here is on its way; NO_OFFSET: none */
+    bool compacted;  /* records with keys may go: model_may_go */
     bool replicated; /* the watermark is held: what is above may be cut although it was acknowledged */
 };
 
@@ -34,6 +37,7 @@ void model_deinit(struct model_log *l);
 enum status model_expect(const struct model_log *l, const struct batch_info *b, int64_t *ret_base);
 void model_accept(struct model_log *l, uint64_t id, const struct batch_info *b, const uint8_t *bytes);
 void model_times(struct model_log *l, int64_t time_ms, int64_t time_step); /* of the batch accepted last */
+void model_keys(struct model_log *l, uint64_t key, bool tombstones);       /* likewise */
 /* NULL, or the first acknowledgement came out of order, ... */
 const char *model_ack(struct model_log *l, uint64_t id);
 void model_cut(struct model_log *l, int64_t offset); /* to the batch boundary at or below */
@@ -43,6 +47,19 @@ const char *model_restart(struct model_log *l, int64_t log_start, int64_t log_en
 /* One batch as it was read: the one that the model has there? *ret_next: the offset behind it. */
 const char *model_compare(const struct model_log *l, const uint8_t *at, uint32_t left, int64_t *ret_next,
                           uint32_t *ret_len);
+/* The same of a compacted log: the batch may have lost records that may go, below that watermark. */
+const char *model_compare_thinned(const struct model_log *l, const uint8_t *at, uint32_t left, int64_t high_watermark,
+                                  int64_t *ret_next, uint32_t *ret_len);
+/* NULL if every record of [from, to) may be gone: a tombstone, or one that a later record of its key below the
+ * watermark has replaced. */
+const char *model_gap(const struct model_log *l, int64_t from, int64_t to, int64_t high_watermark);
+/* seen: by key, the last offset that was found in the log, -1: none. NULL if of each key the last record from log_start
+ * on was found, or it is a tombstone and nothing older was. */
+#define MODEL_KEYS 24u
+const char *model_newest(const struct model_log *l, int64_t log_start, const int64_t seen[MODEL_KEYS]);
+/* NULL if `offset` (-1: none) with that time and epoch is an answer to a lookup in a compacted log. */
+const char *model_looked(const struct model_log *l, int64_t ms, int64_t from, int64_t to, int64_t high_watermark,
+                         int64_t offset, int64_t found_ms, int32_t epoch);
 /* Where that epoch's records end; NO_OFFSET: it has none that are left. */
 int64_t model_epoch_end(const struct model_log *l, int32_t epoch);
 /* ListOffsets among the records of [from, to): the first with time >= ms, or, for ms -3, the first with the largest.

@@ -5,6 +5,7 @@
 #include "tests/sim/store_driver.h"
 
 #include "base/bytes.h"
+#include "protocol/batch_record.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -191,6 +192,11 @@ static void do_append(struct driver *d, struct driver_part *part)
     if (driver_chance(d, 60)) random_sequence(d, part, &b);
     b.value_bytes = random_size(d) / (uint32_t)b.records;
     random_times(d, &b);
+    if (part->log.compacted) {
+        b.keyed = true;
+        b.key = driver_pick(d, MODEL_KEYS - 4);
+        b.tombstones = driver_chance(d, 15);
+    }
     uint32_t len = world_batch_make(&b, d->bytes, BATCH_BYTES);
     struct batch_info info;
     CHECK_OK(batch_parse(d->bytes, len, &info));
@@ -210,6 +216,7 @@ static void do_append(struct driver *d, struct driver_part *part)
     op->offset = part->log.log_end;
     model_accept(&part->log, op->id, &info, d->bytes);
     model_times(&part->log, b.time_ms, b.time_step);
+    if (b.keyed) model_keys(&part->log, b.key, b.tombstones);
     if (op->append.base_offset != op->offset)
         judge(op, model_wrong("accepted at %lld, the log ended at %lld", (long long)op->append.base_offset,
                               (long long)op->offset));
@@ -218,17 +225,43 @@ static void do_append(struct driver *d, struct driver_part *part)
 
 /* --- read --- */
 
-static const char *compare_slices(const struct driver_part *part, const struct partition_read *r, int64_t *next)
+/* The keys are numbers behind a k (store_world.c). */
+static void see_keys(const uint8_t *at, uint32_t len, int64_t *seen)
+{
+    struct batch_info info;
+    struct batch_iter it;
+    struct batch_record r;
+    struct mem *mem = mem_create(64u << 20);
+    CHECK_OK(batch_parse(at, len, &info));
+    CHECK_OK(batch_iter_open(&it, at, &info, mem, 1u << 20));
+    while (batch_iter_next(&it, &r)) {
+        char key[8] = {0};
+        CHECK(r.key_len >= 2 && r.key_len < (int32_t)sizeof key);
+        memcpy(key, r.key, (size_t)r.key_len);
+        unsigned long k = strtoul(key + 1, NULL, 10);
+        CHECK(k < MODEL_KEYS);
+        seen[k] = r.offset;
+    }
+    CHECK_OK(batch_iter_close(&it));
+    mem_destroy(mem);
+}
+
+/* seen: of a compacted log, by key; or NULL. */
+static const char *compare_slices(const struct driver_part *part, const struct partition_read *r, int64_t *next,
+                                  int64_t *seen)
 {
     for (uint32_t i = 0; i < r->slice_count; i++) {
         const uint8_t *at = slice_data(r->slices[i]);
         for (uint32_t left = r->slices[i].len, len; left > 0; at += len, left -= len) {
             int64_t before = *next;
-            const char *wrong = model_compare(&part->log, at, left, next, &len);
+            int64_t hw = partition_high_watermark(part->p);
+            const char *wrong = part->log.compacted ? model_compare_thinned(&part->log, at, left, hw, next, &len)
+                                                    : model_compare(&part->log, at, left, next, &len);
             if (wrong != NULL) return wrong;
             if (*next <= before) return model_wrong("read of %lld: an earlier batch", (long long)before);
-            if ((int64_t)load_be64(at) > before)
-                return model_wrong("read of %lld goes on at %lld", (long long)before, (long long)load_be64(at));
+            wrong = model_gap(&part->log, before, (int64_t)load_be64(at), hw);
+            if (wrong != NULL) return wrong;
+            if (seen != NULL) see_keys(at, len, seen);
         }
     }
     return NULL;
@@ -240,7 +273,7 @@ static void has_read(struct partition_read *r)
     struct driver *d = op->d;
     int64_t next = op->offset;
     if (r->status == STATUS_OK) {
-        judge(op, compare_slices(op->part, r, &next));
+        judge(op, compare_slices(op->part, r, &next, NULL));
         if (r->slice_count == 0 && op->offset != r->high_watermark)
             judge(op, model_wrong("read of %lld below the watermark: nothing", (long long)op->offset));
         d->totals->reads++;
@@ -271,7 +304,11 @@ static void looked(struct partition_lookup *k)
 {
     struct driver_op *op = container_of(k, struct driver_op, lookup);
     const struct model_log *l = &op->part->log;
-    if (k->status == STATUS_OK) {
+    if (k->status == STATUS_OK && l->compacted) {
+        judge(op, model_looked(l, op->time_ms, MAX(op->offset, partition_log_start(op->part->p)), op->high_watermark,
+                               partition_high_watermark(op->part->p), k->offset, k->timestamp_ms, k->epoch));
+        op->d->totals->lookups++;
+    } else if (k->status == STATUS_OK) {
         int64_t ms, to = op->high_watermark, now = partition_log_start(op->part->p);
         int32_t epoch;
         int64_t early = model_lookup(l, op->time_ms, op->offset, to, &ms, &epoch);
@@ -395,6 +432,14 @@ void driver_configure(struct driver *d, struct driver_part *part)
     if (driver_chance(d, 30)) s.retention_bytes = (int64_t)driver_pick(d, 512 << 10);
     if (driver_chance(d, 20)) s.retention_ms = (int64_t)driver_pick(d, 2000);
     s.deletes = driver_chance(d, 80);
+    if (part->log.compacted) {
+        s.compacts = driver_chance(d, 85);
+        s.segment_bytes = (uint64_t)(4 + driver_pick(d, 60)) << 10;
+        s.min_dirty_ratio = (double)driver_pick(d, 60) / 100;
+        s.delete_retention_ms = (int64_t)driver_pick(d, 2000);
+        if (driver_chance(d, 20)) s.min_lag_ms = (int64_t)driver_pick(d, 500);
+        if (driver_chance(d, 20)) s.max_lag_ms = 500 + (int64_t)driver_pick(d, 500);
+    }
     if (s.deletes && (s.retention_bytes >= 0 || s.retention_ms >= 0)) part->retains = true;
     CHECK_OK(partition_configure(part->p, &s));
 }
@@ -460,7 +505,8 @@ static void verify_epochs(struct driver *d, struct driver_part *part)
 void driver_verify(struct driver *d, struct driver_part *part)
 {
     struct partition_read *r = calloc(1, sizeof *r);
-    int64_t next = partition_log_start(part->p);
+    int64_t next = partition_log_start(part->p), seen[MODEL_KEYS];
+    for (uint32_t i = 0; i < MODEL_KEYS; i++) seen[i] = -1;
     CHECK(partition_high_watermark(part->p) == part->log.log_end);
     for (int tries = 0; next < part->log.log_end;) {
         enum status status = world_read(&d->w, part->p, next, 256 << 10, r);
@@ -471,10 +517,13 @@ void driver_verify(struct driver *d, struct driver_part *part)
         if (status != STATUS_OK)
             driver_broken(d, part,
                           model_wrong("read of %lld after the start: %s", (long long)next, status_text(status)));
-        const char *wrong = r->slice_count == 0 ? "an empty answer" : compare_slices(part, r, &next);
+        const char *wrong =
+            r->slice_count == 0 ? "an empty answer" : compare_slices(part, r, &next, part->log.compacted ? seen : NULL);
         if (wrong != NULL) driver_broken(d, part, wrong);
         partition_read_release(r);
     }
     free(r);
+    const char *wrong = part->log.compacted ? model_newest(&part->log, partition_log_start(part->p), seen) : NULL;
+    if (wrong != NULL) driver_broken(d, part, wrong);
     verify_epochs(d, part);
 }

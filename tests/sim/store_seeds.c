@@ -33,11 +33,13 @@ static double seconds(clockid_t clock)
 static void report(const struct driver_totals *t, uint64_t seeds, double cpu)
 {
     printf("%llu seeds: %llu appends, %llu acknowledged (%llu duplicates), %llu refused by sequence, %llu busy, "
-           "%llu reads, %llu lookups, %llu cuts, %llu log starts, %llu trims, %llu epochs\n",
+           "%llu reads, %llu lookups, %llu cuts, %llu log starts, %llu trims, %llu epochs, "
+           "%llu rounds of compaction, %llu swaps\n",
            (unsigned long long)seeds, (unsigned long long)t->appends, (unsigned long long)t->acked,
            (unsigned long long)t->duplicates, (unsigned long long)t->refused_sequences, (unsigned long long)t->busy,
            (unsigned long long)t->reads, (unsigned long long)t->lookups, (unsigned long long)t->cuts,
-           (unsigned long long)t->log_starts, (unsigned long long)t->trims, (unsigned long long)t->epochs);
+           (unsigned long long)t->log_starts, (unsigned long long)t->trims, (unsigned long long)t->epochs,
+           (unsigned long long)t->rounds, (unsigned long long)t->swaps);
     printf("%llu kills, %llu power cuts, %llu clean stops, %llu fences, %llu failed starts, %llu faults injected, %llu "
            "index files spoiled; "
            "%.1f simulated s, %.1f per CPU second\n",

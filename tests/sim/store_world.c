@@ -209,7 +209,10 @@ uint32_t world_batch_make(const struct world_batch *b, uint8_t *out, uint32_t ca
         int n = snprintf(value, 64, "%016llx:%06d", (unsigned long long)b->tag, i);
         value[n] = '.';
         int64_t time_ms = (b->time_ms == 0 ? WORLD_TIME_MS : b->time_ms) + i * b->time_step;
-        CHECK_OK(batch_builder_append(&builder, time_ms, NULL, -1, value, (int32_t)MAX(b->value_bytes, 24u), NULL, 0));
+        char key[24];
+        int key_len = b->keyed ? snprintf(key, sizeof key, "k%llu", (unsigned long long)b->key + (unsigned)i) : -1;
+        CHECK_OK(batch_builder_append(&builder, time_ms, key, key_len, value,
+                                      b->tombstones ? -1 : (int32_t)MAX(b->value_bytes, 24u), NULL, 0));
     }
     CHECK_OK(batch_builder_finish(&builder, &data, &len));
     CHECK(len <= capacity);

@@ -58,6 +58,9 @@ struct world_batch {
     int64_t time_ms;   /* of the first record; 0: WORLD_TIME_MS */
     int64_t time_step; /* from record to record */
     enum codec codec;
+    bool keyed; /* record i has the key "k<key + i>"; else none has one */
+    uint64_t key;
+    bool tombstones; /* null values */
 };
 #define WORLD_TIME_MS 1700000000000
 uint32_t world_batch_make(const struct world_batch *b, uint8_t *out, uint32_t capacity);
