@@ -42,6 +42,14 @@ static bool refuse_epoch(struct groups *gs, struct group_call *c, const char *ho
     return false;
 }
 
+void consumer_answer(struct groups *gs, struct group_call *c)
+{
+    if (gs->status == STATUS_OK)
+        call_answer(gs, c);
+    else
+        call_fail(gs, c, KAFKA_COORDINATOR_NOT_AVAILABLE);
+}
+
 /* ---- the request itself ---- */
 
 static bool blank(struct str s) /* given, but nothing in it that Java's trim would leave */
@@ -166,7 +174,7 @@ static void leave(struct groups *gs, struct group *g, struct group_call *c)
         leave_for_now(gs, g, m);
     else
         consumer_fence(gs, g, &m, 1);
-    call_answer(gs, c);
+    consumer_answer(gs, c);
 }
 
 /* ---- who it is ---- */
@@ -356,7 +364,7 @@ static void respond(struct beat *b)
     if (!call_copy_str(b->c, b->m->id, &a->member_id) || (tell && !fill_assignment(b, a)))
         call_fail(b->gs, b->c, KAFKA_COORDINATOR_NOT_AVAILABLE);
     else
-        call_answer(b->gs, b->c);
+        consumer_answer(b->gs, b->c);
 }
 
 /* ---- join and stay ---- */

@@ -188,16 +188,13 @@ static struct consumer_member *subscribe(struct join *j, const struct consumer_m
     return j->gs->status == STATUS_OK ? consumer_find(k, j->id) : NULL;
 }
 
-static void answer(struct join *j, const struct consumer_member *m)
+static bool fill_answer(struct join *j, const struct consumer_member *m)
 {
     struct join_group_response *a = j->c->response;
     a->generation_id = m->epoch;
     a->protocol_type = STR("consumer");
-    if (call_copy_str(j->c, m->id, &a->member_id) &&
-        call_copy_str(j->c, m->classic->protocols[0].name, &a->protocol_name))
-        call_answer(j->gs, j->c);
-    else
-        call_fail(j->gs, j->c, KAFKA_COORDINATOR_NOT_AVAILABLE);
+    return call_copy_str(j->c, m->id, &a->member_id) &&
+           call_copy_str(j->c, m->classic->protocols[0].name, &a->protocol_name);
 }
 
 static void begin_sync(struct join *j, struct consumer_member *m)
@@ -226,8 +223,9 @@ static void enter(struct join *j, struct consumer_member *m)
     if (!downgrade || !stale) consumer_reconcile(gs, j->g, &j->a, m, other, owned);
     if (gs->status != STATUS_OK) return;
     begin_sync(j, m);
-    answer(j, m);
-    if (downgrade) consumer_downgrade(gs, j->g, NULL, 0, stale);
+    bool room = fill_answer(j, m);
+    if (downgrade) consumer_downgrade(gs, j->g, NULL, 0, stale); /* m is gone */
+    if (room) consumer_answer(gs, j->c);
 }
 
 void consumer_classic_join(struct groups *gs, struct group *g, struct group_call *c)
@@ -384,5 +382,5 @@ void consumer_classic_leave(struct groups *gs, struct group *g, struct group_cal
         a->members[a->members_count++].error_code = error;
     }
     consumer_fence(gs, g, gone, count);
-    call_answer(gs, c);
+    consumer_answer(gs, c);
 }

@@ -210,7 +210,8 @@ bool consumer_reconcile(struct groups *gs, struct group *g, struct arena *a, str
 void consumer_fence(struct groups *gs, struct group *g, struct consumer_member **members, uint32_t count);
 void consumer_drop_regexes(struct groups *gs, struct group *g);        /* tombstones of those without members */
 struct str consumer_new_member_id(struct groups *gs, struct arena *a); /* Kafka's form; null: no room */
-void consumer_wake(struct group *g, const struct consumer_member *m);  /* for the nearest of its deadlines */
+void consumer_answer(struct groups *gs, struct group_call *c); /* as it is filled; an error if the machine has failed */
+void consumer_wake(struct group *g, const struct consumer_member *m); /* for the nearest of its deadlines */
 
 /* ---- consumer_migrate.c ---- */
 

@@ -21,8 +21,9 @@ static struct topic_index *index_of_topics;
 static struct image_topic topics[WORLD_TOPICS_MAX];
 static char topic_names[WORLD_TOPICS_MAX][32];
 static uint32_t topic_count;
-static struct kept *records;
+static struct kept records[LOG_MAX];
 static uint32_t record_count, seen;
+static bool failing, failed, strange; /* strange: the log is not ours */
 static struct group_sink sink;
 static struct arena arena;
 static struct consumer_group_heartbeat_response last_answer;
@@ -228,16 +229,26 @@ const char *world_dump(void)
 
 static void load(struct groups *gs)
 {
-    for (uint32_t i = 0; i < record_count; i++) CHECK_OK(groups_apply(gs, records[i].key, records[i].value));
+    for (uint32_t i = 0; i < record_count; i++) {
+        enum status s = groups_apply(gs, records[i].key, records[i].value);
+        CHECK(s == STATUS_OK || (strange && s == STATUS_INVALID_RECORD));
+    }
     groups_loaded(gs);
 }
 
+static void reload(void);
+
 static void settle(void) /* what the owner does after a step */
 {
+    if (failing && world.status == STATUS_NO_MEMORY) {
+        failed = true;
+        mem_fail_nth(m, 0);
+        reload();
+    }
     CHECK_OK(world.status);
     while (!list_empty(&world.rearm)) (void)list_pop_front(&world.rearm);
     const struct group *g = world_group();
-    if (g != NULL && g->type == GROUP_CONSUMER) consumer_check_state(g);
+    if (g != NULL && g->type == GROUP_CONSUMER && !strange) consumer_check_state(g);
 }
 
 void world_check_replay(void)
@@ -256,17 +267,63 @@ void world_check_replay(void)
     groups_deinit(&second);
 }
 
-void world_restart(void)
+static void reload(void)
 {
     struct mono_ns now = world.now;
     struct wall_ms wall = world.wall;
-    world_check_replay();
+    while (!list_empty(&world.rearm)) (void)list_pop_front(&world.rearm);
     groups_stop(&world);
     groups_deinit(&world);
     groups_init(&world, m, &world_settings, index_of_topics, &sink, 3);
     world.now = now;
     world.wall = wall;
     load(&world);
+    while (!list_empty(&world.rearm)) (void)list_pop_front(&world.rearm);
+}
+
+void world_restart(void)
+{
+    world_check_replay();
+    reload();
+    settle();
+}
+
+void world_fail_nth(uint64_t n)
+{
+    failing = n != 0;
+    failed = false;
+    mem_fail_nth(m, n);
+}
+
+bool world_failed(void)
+{
+    return failed;
+}
+
+static void forget_log(void)
+{
+    for (uint32_t i = 0; i < record_count; i++) {
+        free((void *)(uintptr_t)records[i].key.data);
+        free((void *)(uintptr_t)records[i].value.data);
+    }
+    record_count = seen = 0;
+}
+
+void world_load_bytes(const uint8_t *data, size_t size)
+{
+    forget_log();
+    strange = true;
+    for (size_t at = 0; at + 4 <= size && record_count < LOG_MAX;) {
+        int32_t key = load_be16(data + at), value = load_be16(data + at + 2);
+        bool none = value == 0xffff;
+        at += 4;
+        if (none) value = 0;
+        if (size - at < (size_t)key + (size_t)value) break;
+        struct bytes k = {data + at, key}, v = {data + at + key, none ? -1 : value};
+        at += (size_t)key + (size_t)value;
+        records[record_count++] = (struct kept){keep(k), keep(v)};
+    }
+    reload();
     settle();
 }
 
@@ -276,8 +333,8 @@ void world_begin(void)
 {
     m = mem_create(512u << 20);
     index_of_topics = topic_index_create(m);
-    records = malloc(LOG_MAX * sizeof *records);
     record_count = seen = topic_count = 0;
+    failing = failed = strange = false;
     memset(topics, 0, sizeof topics);
     arena_init(&arena, m, MEM_FETCH, (size_t)16 << 20);
     sink.put = log_put;
@@ -311,11 +368,7 @@ void world_end(void)
     world_check_replay();
     groups_stop(&world);
     groups_deinit(&world);
-    for (uint32_t i = 0; i < record_count; i++) {
-        free((void *)(uintptr_t)records[i].key.data);
-        free((void *)(uintptr_t)records[i].value.data);
-    }
-    free(records);
+    forget_log();
     arena_deinit(&arena);
     for (uint32_t i = 0; i < topic_count; i++)
         if (topic_index_by_name(index_of_topics, topics[i].name) != NULL)
@@ -357,11 +410,12 @@ int16_t world_call(enum api_key api, int16_t version, const void *request, void 
                            .arena = &arena};
     arena_reset(&arena);
     groups_call(&world, &c);
-    settle();
-    if (!c.answered) world_later(0); /* a classic group whose members have all come by now */
+    if (world.status == STATUS_OK && !c.answered) world_later(0); /* a classic group whose members have all come */
     CHECK(c.answered && list_first(&world.answered) == &c.in_answered);
     list_remove(&c.in_answered);
     CHECK(list_empty(&world.answered));
+    CHECK(world.status == STATUS_OK || c.error != KAFKA_NONE);
+    settle();
     return c.error;
 }
 

@@ -46,3 +46,10 @@ const char *world_dump(void);  /* all that is in the log about the group, as tex
 void world_check_replay(void); /* the log says what the machine knows */
 void world_restart(void);      /* the machine is thrown away and loaded from the log */
 const char *error_name(int16_t error);
+
+/* The n-th allocation from now on fails. A machine that has failed by it is loaded anew from the log after the call,
+ * whose error is COORDINATOR_NOT_AVAILABLE. */
+void world_fail_nth(uint64_t n);
+bool world_failed(void); /* since then */
+/* Records of any bytes instead of the log so far: {key length, value length (0xffff: none), key, value}... */
+void world_load_bytes(const uint8_t *data, size_t size);
