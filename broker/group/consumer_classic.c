@@ -315,6 +315,19 @@ static bool waits_for_others(const struct consumer_group *k, const struct consum
     return false;
 }
 
+/* Kafka leaves this to heartbeats of the consumer protocol. Where only classic members are left (and the policy wants
+ * no classic group), what others left behind would never be given to them. */
+static void keep_going(struct groups *gs, struct group *g)
+{
+    struct arena a;
+    const struct consumer_group *k = g->consumer;
+    if (!k->refresh && k->epoch <= k->assignment_epoch) return;
+    arena_init(&a, gs->mem, MEM_CONTROL, STEP_ARENA_CAP);
+    if (k->refresh) consumer_refresh(gs, g, &a, false);
+    consumer_assign(gs, g, &a);
+    arena_deinit(&a);
+}
+
 void consumer_classic_heartbeat(struct groups *gs, struct group *g, struct group_call *c)
 {
     const struct heartbeat_request *q = c->request;
@@ -327,12 +340,13 @@ void consumer_classic_heartbeat(struct groups *gs, struct group *g, struct group
         return;
     }
     begin_session(gs, g, m);
+    keep_going(gs, g);
     if (m->epoch < k->assignment_epoch || m->state == MEMBER_UNREVOKED ||
         (m->state == MEMBER_UNRELEASED && !waits_for_others(k, m))) {
         expect_join(gs, g, m);
         a->error_code = KAFKA_REBALANCE_IN_PROGRESS;
     }
-    call_answer(gs, c);
+    consumer_answer(gs, c);
 }
 
 /* ---- leave ---- */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Inside the rules of consumer groups (consumer.h): the state of one group and what the files share.
  *
- *   consumer.c            the heartbeat: checks, join, leave, the steps in their order; time
+ *   consumer.c            the heartbeat: join, leave, the steps in their order; time
+ *   consumer_check.c      what a heartbeat must pass before anything changes
  *   consumer_state.c      the tables (members: consumer_members.c)
  *   consumer_apply.c      what a record does to them; nothing else changes them
  *   consumer_put.c        the records of a member, a group
@@ -203,6 +204,13 @@ bool owned_all_in(struct owned_topics o, const struct parts *s); /* false as wel
 /* One step of the member towards its target. True: other partitions are assigned to it now. */
 bool consumer_reconcile(struct groups *gs, struct group *g, struct arena *a, struct consumer_member *m,
                         bool subscription_changed, struct owned_topics owned);
+
+/* ---- consumer_check.c ---- */
+
+void consumer_refuse(struct groups *gs, struct group_call *c, int16_t error, const char *text);
+/* Checks, none of which changes anything. True: the group is a consumer group by now, *ret_member who it is (NULL: a
+ * new one). False: the call was answered, or the machine has failed. */
+bool consumer_admit(struct groups *gs, struct group *g, struct group_call *c, struct consumer_member **ret_member);
 
 /* ---- consumer.c ---- */
 

@@ -8,7 +8,16 @@
  *   replay  the log says what the machine knows
  *   goal    when all behave, soon everybody has what it shall have and nothing is left over
  *
+ * Some members speak the classic protocol (cooperative: they keep what they have while they join again). The policy
+ * allows no downgrade here, so the group stays a consumer group; group_migrate_test has the ways to and fro.
+ *
  * A failing seed is printed; GROUP_SEED=n runs that one alone, GROUP_SEEDS=n more of them. */
+#include "broker/group/consumer_embedded.h"
+#include "protocol/cursor.h"
+#include "protocol/msg_consumer_protocol_assignment.h"
+#include "protocol/msg_heartbeat.h"
+#include "protocol/msg_join_group.h"
+#include "protocol/msg_sync_group.h"
 #include "tests/unit/consumer_world.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +31,7 @@ static const char *const regexes[] = {"t.*", "t[ab]|x", "x", "(t|x)y?", "none"};
 
 struct client {
     bool in, clings; /* clings: never gives up what it has */
+    bool classic;    /* speaks the classic protocol */
     bool lost;       /* an answer: it says all again, so that it is told all again */
     uint32_t names;  /* bits: topics that it subscribes to */
     const char *regex;
@@ -181,6 +191,8 @@ static int16_t send(struct client *c, const struct words *w, bool lose)
 static void join(struct client *c)
 {
     struct words w;
+    if (c->in && c->classic) return;
+    c->classic = false;
     bool again = c->in && chance(50); /* under the same id */
     if (c->in && !again) return;
     forget(c);
@@ -210,7 +222,7 @@ static void say_all_after_loss(struct words *w, const struct client *c)
 static void stay(struct client *c)
 {
     struct words w;
-    if (!c->in) return;
+    if (!c->in || c->classic) return;
     if (!c->clings && chance(70)) give_up(c);
     begin_request(&w, c, c->epoch);
     say_all_after_loss(&w, c);
@@ -223,19 +235,148 @@ static void stay(struct client *c)
 static void leave(struct client *c)
 {
     struct words w;
-    if (!c->in) return;
+    if (!c->in) return; /* of both kinds: an administrator might remove a classic one so */
     begin_request(&w, c, c->instance[0] != '\0' && chance(60) ? EPOCH_LEAVE_STATIC : EPOCH_LEAVE);
     (void)world_heartbeat(&w.q, 1);
     c->in = false;
     forget(c);
 }
 
+/* ---- a client of the classic protocol ---- */
+
+/* What it subscribes to and has, of version 1. */
+static struct bytes classic_metadata_of(const struct client *c)
+{
+    static uint8_t out[1024];
+    struct consumer_protocol_subscription_topic_partition has[TOPICS];
+    struct consumer_protocol_subscription sub;
+    struct words w;
+    struct writer writer;
+    memset(&w, 0, sizeof w);
+    say_subscription(&w, c);
+    consumer_protocol_subscription_init(&sub);
+    sub.topics = w.names;
+    sub.topics_count = w.q.subscribed_topic_names_count;
+    sub.owned_partitions = has;
+    for (uint32_t t = 0; t < TOPICS; t++) {
+        if (c->has[t] == 0) continue;
+        struct consumer_protocol_subscription_topic_partition *p = &has[sub.owned_partitions_count++];
+        memset(p, 0, sizeof *p);
+        p->topic = text(topic_names[t]);
+        p->partitions = w.numbers[t];
+        for (int32_t i = 0; i < 32; i++)
+            if (c->has[t] >> i & 1) w.numbers[t][p->partitions_count++] = i;
+    }
+    store_be16(out, 1);
+    size_t n = consumer_protocol_subscription_size(1, &sub).own;
+    writer_init(&writer, out + 2, n, NULL, 0);
+    consumer_protocol_subscription_encode(&writer, 1, &sub);
+    CHECK_OK(writer_finish(&writer));
+    return (struct bytes){out, (int32_t)n + 2};
+}
+
+static bool classic_gone(struct client *c, int16_t error)
+{
+    bool gone =
+        error == KAFKA_UNKNOWN_MEMBER_ID || error == KAFKA_FENCED_INSTANCE_ID || error == KAFKA_ILLEGAL_GENERATION;
+    if (!gone) return false;
+    c->in = false;
+    forget(c);
+    return true;
+}
+
+static void classic_sync(struct client *c)
+{
+    struct sync_group_request q;
+    struct sync_group_response a;
+    struct consumer_protocol_assignment v;
+    struct cursor cursor;
+    sync_group_request_init(&q);
+    sync_group_response_init(&a);
+    q.group_id = STR(WORLD_GROUP);
+    q.member_id = text(c->id);
+    q.generation_id = c->epoch;
+    int16_t error = world_call(API_SYNC_GROUP, 5, &q, &a);
+    if (error == KAFKA_NONE) error = a.error_code;
+    if (classic_gone(c, error) || error != KAFKA_NONE) return;
+    cursor_init(&cursor, a.assignment.data + 2, (size_t)a.assignment.len - 2);
+    CHECK_OK(consumer_protocol_assignment_decode(&cursor, world_arena(), 1, &v));
+    memset(c->told, 0, sizeof c->told);
+    for (int32_t i = 0; i < v.assigned_partitions_count; i++)
+        for (uint32_t t = 0; t < TOPICS; t++)
+            for (int32_t j = 0; j < v.assigned_partitions[i].partitions_count; j++)
+                if (str_equal(v.assigned_partitions[i].topic, text(topic_names[t])))
+                    c->told[t] |= 1u << v.assigned_partitions[i].partitions[j];
+    for (uint32_t t = 0; t < TOPICS; t++) c->has[t] |= c->told[t];
+}
+
+static void classic_join(struct client *c)
+{
+    struct join_group_request_protocol p;
+    struct join_group_request q;
+    struct join_group_response a;
+    join_group_request_init(&q);
+    join_group_response_init(&a);
+    join_group_request_protocol_init(&p);
+    p.name = STR("cooperative-sticky");
+    p.metadata = classic_metadata_of(c);
+    q.group_id = STR(WORLD_GROUP);
+    q.member_id = text(c->id);
+    q.protocol_type = STR("consumer");
+    q.protocols = &p;
+    q.protocols_count = 1;
+    q.session_timeout_ms = 30000;
+    q.rebalance_timeout_ms = 20000;
+    int16_t error = world_call(API_JOIN_GROUP, 9, &q, &a);
+    if (error == KAFKA_NONE) error = a.error_code;
+    c->in = error == KAFKA_NONE;
+    if (!c->in) {
+        forget(c);
+        return;
+    }
+    CHECK(a.generation_id >= c->epoch); /* G1 */
+    c->epoch = a.generation_id;
+    classic_sync(c);
+}
+
+static void classic_enter(struct client *c)
+{
+    const struct group *g = world_group();
+    struct words w;
+    if (c->in || g == NULL || g->type != GROUP_CONSUMER || consumer_is_empty(g)) return; /* else: a classic group */
+    memset(c, 0, sizeof *c);
+    snprintf(c->id, sizeof c->id, "c%llu", (unsigned long long)++ids);
+    c->classic = true;
+    memset(&w, 0, sizeof w);
+    subscribe(&w, c);
+    c->regex = "";
+    classic_join(c);
+}
+
+static void classic_stay(struct client *c)
+{
+    struct heartbeat_request q;
+    struct heartbeat_response a;
+    if (!c->in) return;
+    give_up(c);
+    heartbeat_request_init(&q);
+    heartbeat_response_init(&a);
+    q.group_id = STR(WORLD_GROUP);
+    q.member_id = text(c->id);
+    q.generation_id = c->epoch;
+    int16_t error = world_call(API_HEARTBEAT, 4, &q, &a);
+    if (error == KAFKA_NONE) error = a.error_code;
+    if (!classic_gone(c, error) && error == KAFKA_REBALANCE_IN_PROGRESS) classic_join(c);
+}
+
+/* ---- what no client of ours does ---- */
+
 /* What no client of ours sends. Nothing may come of it for the others. */
 static void nonsense(struct client *c)
 {
     struct words w;
     uint32_t has[TOPICS];
-    if (!c->in) return;
+    if (!c->in || c->classic) return;
     begin_request(&w, c, c->epoch + (int32_t)below(5) - 2);
     if (chance(30)) w.q.instance_id = STR("i0");
     if (chance(30)) w.q.member_id = STR("nobody");
@@ -277,8 +418,12 @@ static void one_op(void)
 {
     struct client *c = &clients[below(CLIENTS)];
     uint64_t what = below(100);
-    if (what < 15)
+    if (what < 12)
         join(c);
+    else if (what < 15)
+        classic_enter(c);
+    else if (what < 70 && c->classic)
+        classic_stay(c);
     else if (what < 70)
         stay(c);
     else if (what < 74)
@@ -305,7 +450,9 @@ static void round_of_good_members(void)
     for (uint32_t i = 0; i < CLIENTS; i++) {
         struct words w;
         struct client *c = &clients[i];
-        if (!c->in) continue;
+        if (c->classic) classic_stay(c);
+        check();
+        if (!c->in || c->classic) continue;
         give_up(c);
         begin_request(&w, c, c->epoch);
         say_what_it_has(&w, c->has);
@@ -357,6 +504,7 @@ static void run_seed(void)
     prng_seed(&r, seed, 848);
     world_begin();
     world_settings.consumer_assignment_ms = chance(50) ? 0 : 1000;
+    world_settings.migration = MIGRATION_UPGRADE;
     for (uint32_t t = 0; t < TOPICS; t++)
         if (chance(70)) set_topic(t, 1 + (uint32_t)below(6));
     for (uint32_t i = 0; i < OPS; i++) one_op();
