@@ -190,6 +190,7 @@ def in_journals(folder):
     assert f"1 groups from {victim['sequence']} on are missing" in bad[0]['what'], bad
     spoil(ring, victim['position'] + 20)
     sound(ring)
+    stale_groups(ring, groups)
     # the newest one of the journal: nobody calls it durable, so it may be a torn write
     mine = [g for r, found in rings.items() if r.parent == ring.parent for g in found]
     newest = max(mine, key=lambda g: g['sequence'])
@@ -201,6 +202,41 @@ def in_journals(folder):
     assert of_type(sound(control), 'note')
     spoil(control, 4096 + 50)
     assert 'cannot be opened' in damaged(control)[0][0]['what']
+
+
+def stale_groups(ring, groups):
+    """A kill leaves a torn group and a sound one behind it; the next run gives both numbers again. Such groups, and the
+    same ones after they had been acknowledged, made by hand behind the last one."""
+    before, last = ring.read_bytes(), groups[-1]
+    end, older = last['position'] + last['bytes'], last['incarnation'] - 1
+
+    def behind(*made):
+        """Each: incarnation, sequence after the last one, durable sequence after it. None follows the chain."""
+        out = b''
+        for incarnation, sequence, durable in made:
+            raw = bytearray(before[last['position']:last['position'] + 128]) + bytes(4096 - 128)
+            struct.pack_into('<QQQIIII', raw, 32, incarnation, last['sequence'] + sequence, last['sequence'] + durable, 4096, 0,
+                             crc32c(bytes(4096 - 128)), 0)
+            struct.pack_into('<I', raw, 72, 0)
+            struct.pack_into('<I', raw, 12, 0)
+            struct.pack_into('<I', raw, 12, crc32c(raw[:128]))
+            out += raw
+        ring.write_bytes(before[:end] + out + before[end + len(out):])
+
+    now = last['incarnation']
+    for made in [(older, 1, 0)], [(older, 2, 1)], [(older, 1, 0), (older, 2, 1)]:
+        behind(*made)
+        assert [i['what'] for i in of_type(sound(ring), 'note') if 'of an earlier run' in i['what']], made
+    behind((now, 1, 0))  # not called durable by anybody: never acknowledged
+    sound(ring)
+    behind((now, 2, 0))
+    assert any('torn, and never' in i['what'] for i in of_type(sound(ring), 'note'))
+    behind((now, 1, 0), (now, 2, 1))
+    assert 'does not follow' in damaged(ring)[0][0]['what']
+    behind((now, 2, 1))
+    assert f"1 groups from {last['sequence'] + 1} on are missing" in damaged(ring)[0][0]['what']
+    ring.write_bytes(before)
+    sound(ring)
 
 
 def in_tables(folder):

@@ -4,8 +4,10 @@
  *
  * Two passes: the first finds every sound header and the highest sequence that any group calls durable; the second
  * prints, and judges what is not sound: below that sequence it was acknowledged and is damage; above, a write that was
- * under way (or torn by a crash) and never acknowledged. A gap in the sequence inside one file is a group that is gone.
- * Whether a whole group is missing at the end of a file, or in another one, only recovery can tell. */
+ * under way (or torn by a crash) and never acknowledged. So it is with a gap in the sequence inside one file, and with
+ * a group that does not follow the one before it. A later run that finds such a group behind the end gives its number
+ * again: what is left of it is stale, and no damage either. Whether a whole group is missing at the end of a file, or
+ * in another one, only recovery can tell. */
 #include "tools/leat/dump.h"
 
 #include "base/bytes.h"
@@ -17,8 +19,9 @@
 #include <string.h>
 
 struct found {
-    uint64_t pos, sequence;
+    uint64_t pos, sequence, incarnation;
     uint32_t length, chain, header_crc;
+    bool stale; /* a later run has given its number again */
 };
 
 struct ring {
@@ -51,7 +54,7 @@ static void add(struct ring *r, uint64_t pos, const struct group_header *h)
         r->groups = realloc(r->groups, r->capacity * sizeof *r->groups);
         if (r->groups == NULL) abort();
     }
-    r->groups[r->count++] = (struct found){pos, h->sequence, h->length, h->chain, h->header_crc};
+    r->groups[r->count++] = (struct found){pos, h->sequence, h->incarnation, h->length, h->chain, h->header_crc, false};
     r->newest = MAX(r->newest, h->sequence);
     r->durable = MAX(r->durable, h->durable_upto);
 }
@@ -71,6 +74,30 @@ static void find(struct dump *d, struct ring *r)
         pos += whole ? h.length : BLOCK_BYTES; /* in a torn one newer groups may lie */
         progress_show(&d->progress, "looked at", r->count, pos);
     }
+}
+
+static int newest_run_first(const void *a, const void *b)
+{
+    const struct found *x = *(struct found *const *)a, *y = *(struct found *const *)b;
+    return (x->incarnation < y->incarnation) - (x->incarnation > y->incarnation);
+}
+
+static void find_stale(struct ring *r)
+{
+    struct found **order = calloc(r->count + 1, sizeof *order);
+    uint64_t lowest = UINT64_MAX; /* sequence of all newer runs */
+    if (order == NULL) abort();
+    for (size_t i = 0; i < r->count; i++) order[i] = &r->groups[i];
+    qsort(order, r->count, sizeof *order, newest_run_first);
+    for (size_t i = 0, next; i < r->count; i = next) {
+        uint64_t mine = UINT64_MAX;
+        for (next = i; next < r->count && order[next]->incarnation == order[i]->incarnation; next++) {
+            order[next]->stale = order[next]->sequence >= lowest;
+            mine = MIN(mine, order[next]->sequence);
+        }
+        lowest = MIN(lowest, mine);
+    }
+    free(order);
 }
 
 static void print_entry(struct dump *d, const struct entry *e)
@@ -163,7 +190,10 @@ static void print_group(struct dump *d, struct ring *r, const struct found *f)
     dump_uint(d, "entries", h.entry_count);
     dump_time(d, "time", h.wall_ms);
     dump_end(d);
-    if (sound)
+    if (f->stale)
+        dump_note(d, f->pos, "group %llu is of an earlier run and was never acknowledged: a later one has its number",
+                  (unsigned long long)h.sequence);
+    else if (sound)
         print_body(d, r, f->pos, bytes, &h);
     else if (h.sequence <= r->durable)
         dump_damage(d, f->pos, h.length, "group %llu fails its checksum, and what has that number was acknowledged",
@@ -178,16 +208,20 @@ static void judge_gap(struct dump *d, struct ring *r, const struct found *before
 {
     uint64_t from = before == NULL ? 0 : before->pos + before->length, to = next == NULL ? d->source->size : next->pos;
     if (from > to) return; /* the one before is torn, newer ones lie in it */
+    bool stale = (before != NULL && before->stale) || (next != NULL && next->stale);
     uint64_t lost =
         before != NULL && next != NULL && next->sequence > before->sequence ? next->sequence - before->sequence - 1 : 0;
-    if (lost > 0)
+    if (lost > 0 && !stale && before->sequence < r->durable)
         dump_damage(d, from, to - from, "%llu groups from %llu on are missing", (unsigned long long)lost,
                     (unsigned long long)before->sequence + 1);
-    else if (from == to && before != NULL && next != NULL && next->sequence == before->sequence + 1 &&
-             next->chain != before->header_crc)
+    else if (lost > 0 && !stale)
+        dump_note(d, from, "%llu groups from %llu on were torn, and never acknowledged", (unsigned long long)lost,
+                  (unsigned long long)before->sequence + 1);
+    else if (!stale && from == to && before != NULL && next != NULL && next->sequence == before->sequence + 1 &&
+             next->chain != before->header_crc && next->sequence <= r->durable)
         dump_damage(d, next->pos, next->length, "group %llu does not follow the one before it",
                     (unsigned long long)next->sequence);
-    if (lost > 0 || from == to) return;
+    if ((lost > 0 && !stale) || from == to) return;
     if (!source_zero(d->source, from, to)) r->old_bytes += to - from;
     dump_begin(d, "gap");
     dump_uint(d, "position", from);
@@ -201,6 +235,7 @@ void dump_ring(struct dump *d)
 {
     struct ring r = {0};
     find(d, &r);
+    find_stale(&r);
     for (size_t i = 0; i <= r.count; i++) {
         judge_gap(d, &r, i == 0 ? NULL : &r.groups[i - 1], i == r.count ? NULL : &r.groups[i]);
         if (i < r.count) print_group(d, &r, &r.groups[i]);
