@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A consumer without a group: some partitions, each read from its log start or from somewhere inside, in order and
  * without a gap, by long polls, in fetch sessions (KIP-227) or without. Now and then it seeks, changes its partitions,
- * reads slowly, goes away in the middle.
+ * reads slowly, goes away in the middle of what it has asked for.
  *
  * One request at a time: ListOffsets for a partition without a place, else Fetch. */
 #include "tests/sim/broker_clients.h"
@@ -93,7 +93,7 @@ static void ask_fetch(struct consumer *r)
     fetch_request_init(&q);
     q.replica_id = -1;
     q.max_wait_ms = r->whole ? 0 : (int32_t)client_roll(r->clients, 1500);
-    q.min_bytes = client_roll(r->clients, 4) == 0 ? 5000 : 1;
+    q.min_bytes = client_roll(r->clients, 4) == 0 ? 5000 : r->rude ? 1 << 20 : 1;
     q.max_bytes = client_roll(r->clients, 3) == 0 ? 10000 : 1 << 20;
     q.session_id = whole ? 0 : r->session;
     q.session_epoch = r->sessions ? MAX(r->session_epoch, 0) : -1;
@@ -127,9 +127,34 @@ static void ask_fetch(struct consumer *r)
     r->busy = wire_call(&r->wire, API_FETCH, r->version, &q, 0, true);
 }
 
+/* Asks many times, takes no answer and goes away in the middle. */
+static void be_rude(struct consumer *r)
+{
+    uint64_t requests = 2 + client_roll(r->clients, 4);
+    wire_pause(&r->wire, 60 * NS_PER_S);
+    r->rude = true;
+    for (uint64_t i = 0; i < requests; i++) {
+        bool much = i == 0 || client_roll(r->clients, 2) == 0; /* else not enough: it waits, others behind it */
+        for (uint32_t k = 0; k < r->count; k++) {
+            const struct check_partition *p = r->parts[k].partition;
+            r->parts[k].at = much ? p->log_start : MAX(p->high_watermark - 1, p->log_start);
+        }
+        r->session_epoch = r->session = 0;
+        ask_fetch(r);
+    }
+    r->busy = true;
+    static const uint64_t at_most_us[] = {300, 3000, 2000000};
+    next_now(r, (int64_t)client_roll(r->clients, at_most_us[client_roll(r->clients, 3)]) * NS_PER_US);
+}
+
 static void next_fire(struct timer *t)
 {
     struct consumer *r = container_of(t, struct consumer, next);
+    if (r->rude) {
+        r->rude = false;
+        wire_close(&r->wire);
+        return;
+    }
     if (r->wire.state == WIRE_DOWN) {
         wire_open(&r->wire);
         return;
@@ -142,7 +167,9 @@ static void next_fire(struct timer *t)
         ask_offset(r, &r->parts[i]);
         return;
     }
-    if (r->count > 0)
+    if (r->count > 0 && !r->whole && client_roll(r->clients, 12) == 0)
+        be_rude(r);
+    else if (r->count > 0)
         ask_fetch(r);
     else
         next_now(r, 100 * NS_PER_MS);
@@ -283,7 +310,7 @@ static void up(struct wire *w)
 static void down(struct wire *w)
 {
     struct consumer *r = container_of(w, struct consumer, wire);
-    r->busy = false;
+    r->busy = r->rude = false;
     r->forgotten = NULL;
     for (uint32_t i = 0; i < r->count; i++) r->parts[i].told = -1;
     next_now(r, (int64_t)client_roll(r->clients, 400) * NS_PER_MS);

@@ -26,7 +26,7 @@ struct run {
     struct clients clients;
     bool calm, reuse, faulty; /* faulty: the disk was told to fail, or is full, since this process began */
     bool full, paused;
-    int64_t heal_at; /* links and disk space, world time */
+    uint32_t window; /* of healthy links; 0: the default */
 };
 
 static struct run r; /* larger than a stack should hold */
@@ -42,8 +42,8 @@ static uint64_t roll(uint64_t n)
 static void heal(void)
 {
     struct sim_machine *s = r.w.server, *c = r.w.clients;
-    sim_link_set(s, c, &(struct sim_link){0});
-    sim_link_set(c, s, &(struct sim_link){0});
+    sim_link_set(s, c, &(struct sim_link){.window_bytes = r.window});
+    sim_link_set(c, s, &(struct sim_link){.window_bytes = r.window});
     sim_disk_capacity(s, 1ull << 40);
     if (r.paused && sim_running(s)) sim_resume(s);
     r.full = r.paused = false;
@@ -96,6 +96,7 @@ static bool reached(void *arg)
 /* Kill or power cut, at once or in the middle of the n-th operation from now. */
 static void crash(void)
 {
+    r.w.count.fences += disk_fenced(&r.w.broker.disk);
     struct target t = {sim_fault_ops(r.w.server) + roll(3) * roll(150)};
     sim_run_while_not(r.w.sim, reached, &t, sim_now(r.w.sim) + NS_PER_S);
     if (sim_running(r.w.server)) broker_world_kill(&r.w, roll(2) == 0 ? SIM_POWER : SIM_KILL);
@@ -104,6 +105,7 @@ static void crash(void)
 static void after_end(void)
 {
     if (r.w.stop_asked) r.w.count.clean_stops++;
+    r.w.count.fences += disk_fenced(&r.w.broker.disk);
     BROKER_MUST(&r.w, r.faulty || !r.w.broker.failed, "the broker failed, and nothing was wrong with the disk");
 }
 
@@ -129,19 +131,19 @@ static void something_bad(void)
 {
     uint64_t dice = roll(100);
     bool runs = sim_running(r.w.server);
-    if (dice < 20) {
+    if (dice < 16) {
         if (runs) crash();
-    } else if (dice < 30) {
+    } else if (dice < 24) {
         if (runs) stop();
-    } else if (dice < 42) {
+    } else if (dice < 37) {
         disturb_links();
-    } else if (dice < 60) {
+    } else if (dice < 54) {
         heal();
-    } else if (dice < 68) {
+    } else if (dice < 61) {
         r.w.count.resets += sim_net_reset(r.w.server, r.w.clients);
-    } else if (dice < 76) {
+    } else if (dice < 78) {
         fail_io();
-    } else if (dice < 80) {
+    } else if (dice < 83) {
         fill_disk();
     } else if (dice < 88) {
         int64_t ms = (int64_t)roll(2) * (int64_t)roll(7200000) - 1800000;
@@ -180,7 +182,6 @@ static void tend(bool at_once)
         }
         if (at_once || roll(4) == 0) boot();
     } else if (r.faulty && !r.full && (at_once || roll(60) == 0)) {
-        if (disk_fenced(&r.w.broker.disk)) r.w.count.fences++;
         if (r.paused) sim_resume(r.w.server);
         r.paused = false;
         crash();
@@ -264,6 +265,8 @@ static uint64_t run_seed(uint64_t seed, int64_t seconds, const struct run *like,
     clients_start(&r.clients, &r.w, &r.check, 1 + (uint32_t)roll(PRODUCERS_MAX), (uint32_t)roll(CONSUMERS_MAX),
                   1 + (uint32_t)roll(6));
     r.clients.reuse = r.reuse;
+    r.window = roll(3) == 0 ? 4096 + (uint32_t)roll(60000) : 0;
+    heal();
     live(seconds);
     settle();
     uint64_t hash = sim_trace_hash(r.w.sim);
@@ -281,6 +284,7 @@ static void add_counts(struct broker_counters *all, const struct broker_counters
 
 static void finish(struct broker_counters *all)
 {
+    for (int i = 0; i < SIM_FAULT_COUNT; i++) r.w.count.faults += sim_counters(r.w.sim)->faults[i];
     add_counts(all, &r.w.count);
     check_deinit(&r.check);
     broker_world_deinit(&r.w);
@@ -289,11 +293,11 @@ static void finish(struct broker_counters *all)
 static void report(const struct broker_counters *t, uint64_t seeds, int64_t ns)
 {
     printf("%llu seeds, %.0f simulated s: %llu starts, %llu kills, %llu power cuts, %llu clean stops, %llu failed "
-           "starts, %llu fences, %llu cut links, %llu resets, %llu clock jumps\n",
+           "starts, %llu failed operations, %llu fences, %llu cut links, %llu resets, %llu clock jumps\n",
            (unsigned long long)seeds, (double)ns / 1e9, (unsigned long long)t->boots, (unsigned long long)t->kills,
            (unsigned long long)t->power_cuts, (unsigned long long)t->clean_stops, (unsigned long long)t->failed_starts,
-           (unsigned long long)t->fences, (unsigned long long)t->cuts, (unsigned long long)t->resets,
-           (unsigned long long)t->clock_jumps);
+           (unsigned long long)t->faults, (unsigned long long)t->fences, (unsigned long long)t->cuts,
+           (unsigned long long)t->resets, (unsigned long long)t->clock_jumps);
     printf(
         "%llu connections, %llu requests, %llu answers, %llu time-outs; %llu batches, %llu records acknowledged, %llu "
         "refused, %llu repeated requests, %llu dropped batches; %llu fetches, %llu records read, %llu sessions lost; "

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define FRAME_MAX (64u << 20)
+#define OUT_BYTES (512u << 10) /* what is pipelined has room while a send is in flight */
 
 static void received(struct io_op *op);
 static void connected(struct io_op *op);
@@ -18,6 +19,9 @@ static void send_more(struct wire *w);
 void wire_init(struct wire *w, struct broker_world *world, struct env *env, const char *name)
 {
     *w = (struct wire){.world = world, .env = env, .name = name, .timeout_ns = 10 * NS_PER_S, .sock = -1};
+    w->out_room = OUT_BYTES;
+    w->out = malloc(OUT_BYTES);
+    CHECK(w->out != NULL);
     arena_init(&w->arena, env->mem, MEM_FETCH, (size_t)64 << 20);
 }
 
