@@ -11,13 +11,14 @@
 #include "protocol/msg_delete_topics.h"
 #include "protocol/msg_describe_configs.h"
 #include "protocol/msg_incremental_alter_configs.h"
+#include "protocol/msg_leat_undelete_topics.h"
 #include "protocol/msg_list_offsets.h"
 #include "protocol/msg_metadata.h"
 
 #define SOURCE_TOPIC 1 /* a setting that the topic has itself */
 
-static const char *const kind_names[] = {"nothing", "create", "find",     "delete", "grow",
-                                         "trim",    "alter",  "describe", "list",   "offsets"};
+static const char *const kind_names[] = {"nothing", "create", "find",  "delete",   "undelete", "look",
+                                         "grow",    "trim",   "alter", "describe", "list",     "offsets"};
 
 static void next_in(struct client_admin *a, int64_t ns)
 {
@@ -82,6 +83,15 @@ static void begin_trim(struct client_admin *a)
     a->kind = ADMIN_TRIM;
 }
 
+/* One that is gone for sure; its name may be taken again. */
+static bool begin_undelete(struct client_admin *a)
+{
+    a->topic = check_topic_any(a->clients->check, TOPIC_GONE);
+    if (a->topic == NULL || a->topic->unsure || uuid_is_zero(a->topic->id)) return false;
+    a->kind = ADMIN_UNDELETE;
+    return true;
+}
+
 static uint32_t topics_there(const struct broker_check *c)
 {
     uint32_t n = 0;
@@ -95,13 +105,14 @@ static void begin(struct client_admin *a)
     uint64_t dice = client_roll(c, 100);
     uint32_t there = topics_there(c->check);
     a->topic = NULL;
+    if (client_roll(c, 7) == 0 && begin_undelete(a)) return;
     if (there < c->topics_wanted && (there == 0 || dice < 60)) {
         begin_create(a);
         return;
     }
     a->topic = check_topic_any(c->check, TOPIC_THERE);
     if (a->topic == NULL) return;
-    if (dice < 12 && there > 1) {
+    if (dice < 12 && there > 1 && !(a->topic->returned && a->topic->unsure)) { /* a late undelete would take it back */
         a->kind = ADMIN_DELETE;
         a->topic->fate = TOPIC_LEAVING;
     } else if (dice < 22 && a->topic->partitions < CHECK_PARTS_MAX) {
@@ -198,6 +209,38 @@ static void take_delete(struct client_admin *a, const struct delete_topics_respo
     } else {
         unexpected(a, code);
     }
+}
+
+static void settle_undelete(struct client_admin *a, bool is_back)
+{
+    a->topic->fate = is_back ? TOPIC_THERE : TOPIC_GONE;
+    a->topic->returned |= is_back;
+    a->clients->world->count.undeleted += is_back;
+    done(a);
+}
+
+/* By the clock, which may have jumped, its time is over; or the name is taken; or room had to be made on the disk. */
+static void take_undelete(struct client_admin *a, const struct leat_undelete_topics_response *r)
+{
+    int16_t code = r->responses[0].error_code;
+    if (code == 0)
+        settle_undelete(a, true);
+    else if (code == ERROR_TOPIC_EXISTS || (code == ERROR_UNKNOWN_PARTITION && a->attempts == 1))
+        settle_undelete(a, false);
+    else if (code == ERROR_STORAGE || code == ERROR_UNKNOWN_PARTITION || code == ERROR_UNKNOWN_TOPIC_ID)
+        a->kind = ADMIN_LOOK;
+    else
+        unexpected(a, code);
+}
+
+static void take_look(struct client_admin *a, const struct metadata_response *r)
+{
+    bool is_back = false;
+    for (int32_t i = 0; i < r->topics_count; i++) is_back |= uuid_equal(r->topics[i].topic_id, a->topic->id);
+    if (!is_back && a->attempts > 1 && a->attempts < 8) /* an attempt that was given up may still be under way */
+        a->kind = ADMIN_UNDELETE;
+    else
+        settle_undelete(a, is_back);
 }
 
 static void take_grow(struct client_admin *a, int16_t code)
@@ -306,6 +349,8 @@ static void answer(struct wire *w, const struct wire_call *call, const void *res
     case ADMIN_CREATE: take_create(a, response); break;
     case ADMIN_FIND: take_find(a, response); break;
     case ADMIN_DELETE: take_delete(a, response); break;
+    case ADMIN_UNDELETE: take_undelete(a, response); break;
+    case ADMIN_LOOK: take_look(a, response); break;
     case ADMIN_GROW: take_grow(a, ((const struct create_partitions_response *)response)->results[0].error_code); break;
     case ADMIN_TRIM: take_trim(a, &((const struct delete_records_response *)response)->topics[0].partitions[0]); break;
     case ADMIN_ALTER:

@@ -8,6 +8,7 @@
 #include "protocol/msg_delete_topics.h"
 #include "protocol/msg_describe_configs.h"
 #include "protocol/msg_incremental_alter_configs.h"
+#include "protocol/msg_leat_undelete_topics.h"
 #include "protocol/msg_list_offsets.h"
 #include "protocol/msg_metadata.h"
 
@@ -19,7 +20,8 @@ enum {
     API_TRIM = 21,
     API_DESCRIBE = 32,
     API_GROW = 37,
-    API_ALTER = 44
+    API_ALTER = 44,
+    API_UNDELETE = 10000
 };
 
 #define RESOURCE_TOPIC 2
@@ -76,6 +78,18 @@ static bool ask_delete(struct client_admin *a)
     q.topics_count = 1;
     q.timeout_ms = TIMEOUT_MS;
     return wire_call(&a->wire, API_DELETE, 6, &q, 0, true);
+}
+
+static bool ask_undelete(struct client_admin *a)
+{
+    struct leat_undelete_topics_request q;
+    struct leat_undelete_topics_request_topic t;
+    leat_undelete_topics_request_init(&q);
+    leat_undelete_topics_request_topic_init(&t);
+    t.topic_id = a->topic->id;
+    q.topics = &t;
+    q.topics_count = 1;
+    return wire_call(&a->wire, API_UNDELETE, 0, &q, 0, true);
 }
 
 static bool ask_grow(struct client_admin *a)
@@ -179,7 +193,9 @@ bool client_admin_ask(struct client_admin *a)
     switch (a->kind) {
     case ADMIN_CREATE: return ask_create(a);
     case ADMIN_FIND:
+    case ADMIN_LOOK:
     case ADMIN_LIST: return ask_metadata(a);
+    case ADMIN_UNDELETE: return ask_undelete(a);
     case ADMIN_DELETE: return ask_delete(a);
     case ADMIN_GROW: return ask_grow(a);
     case ADMIN_TRIM: return ask_trim(a);

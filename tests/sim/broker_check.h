@@ -6,7 +6,7 @@
  *   - a new record comes behind every high watermark that was seen before it was sent
  *   - high watermark and log start never go back; the log start passes only what somebody asked to delete
  *   - a topic whose creation was answered is there with its id, partitions and settings until its deletion is asked
- * for, and gone for ever once that is answered
+ * for, and gone once that is answered, until it is undeleted: then all of it is there again
  *
  * A stream is what one producer sends to one partition in one of its lives; records say stream and number, and the
  * bytes follow from these two, so any record can be checked by whoever reads it. */
@@ -45,7 +45,8 @@ struct check_topic {
     char name[24];
     struct uuid id;
     enum topic_fate fate;
-    bool unsure; /* a request by its name was given up: it may still be on its way, so the name is not used again */
+    bool returned; /* was gone and is back: an answer from the time between may still come */
+    bool unsure;   /* a request by its name was given up: it may still be on its way, so the name is not used again */
     int32_t partitions, partitions_asked;
     int64_t configs[CHECK_CONFIGS], configs_asked[CHECK_CONFIGS]; /* check_config_names; -1: not set */
     struct check_partition parts[CHECK_PARTS_MAX];

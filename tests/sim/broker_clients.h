@@ -102,6 +102,8 @@ enum admin_kind {
     ADMIN_CREATE,
     ADMIN_FIND,
     ADMIN_DELETE,
+    ADMIN_UNDELETE,
+    ADMIN_LOOK, /* is it back? */
     ADMIN_GROW,
     ADMIN_TRIM,
     ADMIN_ALTER,

@@ -301,12 +301,12 @@ static void report(const struct broker_counters *t, uint64_t seeds, int64_t ns)
     printf(
         "%llu connections, %llu requests, %llu answers, %llu time-outs; %llu batches, %llu records acknowledged, %llu "
         "refused, %llu repeated requests, %llu dropped batches; %llu fetches, %llu records read, %llu sessions lost; "
-        "%llu admin operations, %llu without an answer\n",
+        "%llu admin operations, %llu without an answer, %llu topics undeleted\n",
         (unsigned long long)t->connections, (unsigned long long)t->calls, (unsigned long long)t->answers,
         (unsigned long long)t->timeouts, (unsigned long long)t->batches, (unsigned long long)t->acked,
         (unsigned long long)t->refused, (unsigned long long)t->resent, (unsigned long long)t->dropped,
         (unsigned long long)t->fetches, (unsigned long long)t->read, (unsigned long long)t->sessions_lost,
-        (unsigned long long)t->admin_done, (unsigned long long)t->admin_unknown);
+        (unsigned long long)t->admin_done, (unsigned long long)t->admin_unknown, (unsigned long long)t->undeleted);
 }
 
 static void aborted(int number)

@@ -26,7 +26,8 @@ struct broker_world_config {
 struct broker_counters {
     uint64_t boots, kills, power_cuts, clean_stops, failed_starts, faults, fences, clock_jumps, cuts, resets;
     uint64_t connections, timeouts, calls, answers;
-    uint64_t batches, acked, refused, resent, dropped, read, fetches, sessions_lost, admin_done, admin_unknown;
+    uint64_t batches, acked, refused, resent, dropped, read, fetches, sessions_lost, admin_done, admin_unknown,
+        undeleted;
 };
 
 struct broker_world {
