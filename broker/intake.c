@@ -18,7 +18,8 @@
 #include "broker/group/host.h"
 #include "broker/shard.h"
 
-#define AGAIN_NS (5 * NS_PER_MS)
+#define AGAIN_NS    (5 * NS_PER_MS)
+#define PATIENCE_NS (10 * NS_PER_S)
 
 static void work_next(struct partition_work *w);
 
@@ -211,10 +212,12 @@ static bool burying(const struct intake *i)
     return any;
 }
 
-/* The first publication waits for its strangers: their names are nobody's until they are gone (rule A6). */
+/* The first publication waits for its strangers: their names are nobody's until they are gone (rule A6). Not for ever:
+ * on a full disk they cannot go before the trash is emptied, and that waits for this end. */
 static void end_if_done(struct intake *i)
 {
-    if (i->p == NULL || i->running > 0 || (i->p->first && burying(i))) return;
+    if (i->p == NULL || i->running > 0 || (i->p->first && !i->impatient && burying(i))) return;
+    env_timer_stop(i->shard->env, &i->patience);
     uint64_t index = i->p->index;
     i->p = NULL;
     for (struct list_node *n; (n = list_pop_front(&i->notes)) != NULL;)
@@ -328,6 +331,13 @@ static void settings_changed(struct shard *s)
     }
 }
 
+static void patience_over(struct timer *t)
+{
+    struct intake *i = container_of(t, struct intake, patience);
+    i->impatient = true;
+    end_if_done(i);
+}
+
 void shard_take_in(struct shard *s, const struct publication *p)
 {
     struct intake *i = s->intake;
@@ -338,6 +348,8 @@ void shard_take_in(struct shard *s, const struct publication *p)
     note_removals(i);
     take_pointers(s, p);
     if (p->first) set_strangers_aside(s, p->deleted);
+    i->patience.fire = patience_over;
+    if (p->first) env_timer_start(s->env, &i->patience, mono_add(s->env->now, PATIENCE_NS));
     if (p->settings != NULL && !p->first) settings_changed(s);
     i->running = INTAKE_WORKS; /* the last one that finds nothing more to do ends it */
     for (uint32_t k = 0; k < INTAKE_WORKS; k++) {

@@ -36,9 +36,10 @@ struct intake {
     uint32_t change;             /* next to look at */
     int32_t number;
     uint32_t running;
-    bool stopping;
-    struct list notes;  /* of the topics that the publication takes away (burials.h) */
-    struct list graves; /* partitions that are to go, oldest first */
+    bool stopping, impatient;
+    struct timer patience; /* of the first publication */
+    struct list notes;     /* of the topics that the publication takes away (burials.h) */
+    struct list graves;    /* partitions that are to go, oldest first */
     struct partition_work works[INTAKE_WORKS];
     struct deletion_work deletions[INTAKE_DELETIONS];
 };

@@ -14,7 +14,8 @@
  * Why a new creation sequence: another journal may still hold the deletion (re-homing, rule A4), and its replay takes
  * any directory that bears the old one (rule A6).
  * Failure modes: what can be tried again, by this call after a start too, leaves everything where it is found; a failed
- * sync of names fences the disk. No space for the checkpoint: tried again until there is, or the store closes.
+ * sync of names fences the disk. No space for the checkpoint: tried again for ten seconds, then NO_SPACE; the partition
+ * is in the store then, with the next checkpoint it stays.
  * Crash order: names, then state into the table, then partition.state may go. The layer above knows that the partition
  * is wanted before it calls; until the table has it the next start does not, and it calls again. */
 #include "storage/bury.h"
@@ -25,6 +26,7 @@
 #include "storage/smallfile.h"
 
 #define AGAIN_NS        (200 * NS_PER_MS)
+#define KEEP_TRIES      50u
 #define NAMES_BYTES     (64u << 10)
 #define NAMES_BYTES_MAX (64u << 20)
 #define STATE_BYTES_MAX (256u << 20) /* a million producers take 100 MiB */
@@ -68,7 +70,7 @@ struct revival {
     enum status status, kept_status;
     uint8_t *page;
     char *names;
-    uint32_t names_bytes;
+    uint32_t names_bytes, keep_tries;
     uint8_t *state;
     uint64_t state_bytes, creation; /* creation: in partition.metadata */
     bool taken, aside, mapped;      /* mapped: p is the store's */
@@ -362,6 +364,7 @@ static int revive_kept(struct task *t)
     struct env *e = v->store->env;
     (void)t;
     if (v->kept_status == STATUS_FENCED) return finish(v, STATUS_FENCED);
+    if (v->kept_status != STATUS_OK && ++v->keep_tries == KEEP_TRIES) return failed(v, v->kept_status, "checkpoint");
     if (v->kept_status != STATUS_OK) {
         v->again.fire = again_fire;
         env_timer_start(e, &v->again, mono_add(e->now, AGAIN_NS));

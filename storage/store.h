@@ -133,7 +133,8 @@ void partition_delete(struct partition *p, struct partition_delete *op);
 
 /* Takes a deleted partition back out of the trash, the newest of that id and number: records, offsets, leader epochs,
  * producers as they were. Its shard's store. OK: durable. NOT_FOUND: none is there; EXISTS; DAMAGED, FORMAT: its state
- * cannot be read (it stays where a later try finds it); NO_MEMORY, IO_ERROR, FENCED; NOT_LEADER: the store is closing.
+ * cannot be read (it stays where a later try finds it); NO_SPACE, NO_MEMORY, IO_ERROR, FENCED; NOT_LEADER: the store is
+ * closing.
  * A revival that a crash cuts off is begun again by the same call; it may then be found in its own place already. */
 struct partition_revive {
     void (*done)(struct partition_revive *op);

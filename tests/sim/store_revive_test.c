@@ -399,8 +399,30 @@ static void failing_io(void)
     }
 }
 
+/* The table cannot be written: said after a while; nothing is lost, and nothing waits for ever. */
+static void no_space_for_the_table(void)
+{
+    begin(300, 1);
+    append_some(20);
+    ASSERT_EQ(remove_it(STORE_TRASH), STATUS_OK);
+    sim_fault_add(w.machine, &(struct sim_fault_rule){.fault = SIM_FAULT_NO_SPACE,
+                                                      .kinds = 1ull << IO_WRITE | 1ull << IO_ALLOCATE,
+                                                      .path = "*/table-*",
+                                                      .nth = 1,
+                                                      .count = UINT64_MAX});
+    ASSERT_EQ(revive(), STATUS_NO_SPACE);
+    world_crash(&w, SIM_POWER);
+    sim_fault_clear(w.machine);
+    ASSERT_EQ(world_boot(&w, 1), STATUS_OK);
+    ASSERT(world_find(&w, "t", 0) == NULL);
+    ASSERT_EQ(revive(), STATUS_OK);
+    expect_all(20, 3);
+    end();
+}
+
 TEST_MAIN("undelete", {"comes back as it was", comes_back_as_it_was},
           {"a crash at every step of a revival", crash_at_every_step}, {"another shard count", another_shard_count},
           {"a disk rolled back to its deletion", a_replayed_deletion_spares_it}, {"when it is gone", when_it_is_gone},
           {"something in its place", something_in_its_place}, {"damaged state", damaged_state},
-          {"D13 quarantine with crashes", quarantine_with_crashes}, {"failing I/O", failing_io})
+          {"D13 quarantine with crashes", quarantine_with_crashes}, {"failing I/O", failing_io},
+          {"no space for the table", no_space_for_the_table})
