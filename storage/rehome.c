@@ -26,7 +26,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SOON_NS (500 * NS_PER_US)
+#define SOON_NS  (500 * NS_PER_US)
+#define STUCK_NS (20 * NS_PER_S)
 
 enum rehome_stage {
     RH_STRAY,
@@ -88,6 +89,8 @@ struct rehome {
     struct io_op op, op2;
     struct path path, path2;
     struct timer again;
+    uint64_t moved_bytes; /* as last seen to grow, at: */
+    struct mono_ns moved_at;
     enum status status;
     char error[512];
 };
@@ -348,13 +351,30 @@ static int rh_stale(struct task *t)
     return RH_MOVE;
 }
 
+/* Nothing has moved for a while: there is no space (A10), and the trash is not emptied before the store serves. */
+static bool stuck(struct rehome *h)
+{
+    uint64_t bytes = 0;
+    struct mono_ns now = h->store->env->now;
+    for (uint32_t k = 0; k < h->store_count; k++) bytes += h->stores[k]->count.moved_bytes;
+    if (h->moved_at.v == 0 || bytes != h->moved_bytes) h->moved_at = now;
+    h->moved_bytes = bytes;
+    return now.v - h->moved_at.v > STUCK_NS;
+}
+
 static int rh_move(struct task *t)
 {
     struct rehome *h = rehome_of(t);
+    bool moved = true;
     if (store_fenced(h->store))
         return fail(h, STATUS_IO_ERROR, "%s: a write failed while partitions were re-homed", h->store->dir.s);
-    for (uint32_t k = 0; k < h->store_count; k++)
-        if (!mover_all_moved(h->stores[k]->mover)) return wait_a_little(h, RH_MOVE);
+    for (uint32_t k = 0; k < h->store_count; k++) moved &= mover_all_moved(h->stores[k]->mover);
+    if (!moved && stuck(h))
+        return fail(h, STATUS_NO_SPACE,
+                    "%s: no space to move partitions to their new shards: make room, or start once "
+                    "more with as many shards (leat.shards) as before",
+                    h->store->dir.s);
+    if (!moved) return wait_a_little(h, RH_MOVE);
     for (uint32_t k = 0; k < h->store_count; k++) mover_force(h->stores[k]->mover, false);
     h->op = (struct io_op){.kind = IO_SYNC_FS, .task = t, .file = h->store->journal->control_file};
     env_submit(h->store->env, &h->op);
@@ -379,13 +399,10 @@ static enum status take_in(struct store *s, const struct claim *c)
     enum status status = table_record_decode(c->record.data, c->record.len, &pos, &record);
     if (status != STATUS_OK) return status;
     struct partition *p = partition_new(s, record.topic, record.id, record.number);
-    if (p == NULL) return STATUS_NO_MEMORY;
-    status = table_record_take(&record, p);
+    status = p != NULL ? table_record_take(&record, p) : STATUS_NO_MEMORY;
     if (status == STATUS_OK) status = partition_map_add(s->map, p);
-    if (status != STATUS_OK) {
-        partition_free(p);
-        return status;
-    }
+    if (status != STATUS_OK && p != NULL) partition_free(p);
+    if (status != STATUS_OK) return status;
     p->home = c->home + 1;
     s->creations = MAX(s->creations, p->creation);
     partition_touch(p);

@@ -225,5 +225,36 @@ static void every_step(void)
     free(s);
 }
 
+/* What is to be moved finds no space: the start says so instead of waiting for ever; with room it goes on. */
+static void on_a_full_disk(void)
+{
+    struct story *s = calloc(1, sizeof *s);
+    const char *error;
+    begin(s, 91);
+    ASSERT_EQ(world_boot(&s->w, 4), STATUS_OK);
+    for (int32_t i = 0; i < PARTITIONS; i++) s->made[i] = world_create(&s->w, "t", i) != NULL;
+    for (int32_t i = 0; i < PARTITIONS; i++) append_some(s, i, 5); /* too little to have moved yet */
+    world_crash(&s->w, SIM_KILL);
+    sim_fault_add(s->w.machine, &(struct sim_fault_rule){.fault = SIM_FAULT_NO_SPACE,
+                                                         .kinds = 1ull << IO_WRITE | 1ull << IO_ALLOCATE,
+                                                         .path = "*.log",
+                                                         .nth = 1,
+                                                         .count = UINT64_MAX});
+    ASSERT_EQ(world_boot(&s->w, 2), STATUS_NO_SPACE);
+    (void)world_open_status(&s->w, &error);
+    ASSERT(strstr(error, "make room") != NULL && strstr(error, "as many shards") != NULL);
+    world_crash(&s->w, SIM_POWER);
+    ASSERT_EQ(world_boot(&s->w, 4), STATUS_OK); /* as many as before */
+    expect(s);
+    world_crash(&s->w, SIM_POWER);
+    sim_fault_clear(s->w.machine);
+    ASSERT_EQ(world_boot(&s->w, 2), STATUS_OK);
+    ASSERT_EQ(journals(s), 2);
+    expect(s);
+    ASSERT_EQ(world_stop(&s->w), STATUS_OK);
+    world_deinit(&s->w);
+    free(s);
+}
+
 TEST_MAIN("A4 re-homing", {"4, 2, 4 shards with crashes at random points", random_points},
-          {"a crash every few events of one re-homing", every_step})
+          {"a crash every few events of one re-homing", every_step}, {"A10 re-homing on a full disk", on_a_full_disk})
