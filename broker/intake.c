@@ -74,6 +74,7 @@ static void deleted(struct partition_delete *op)
     struct grave *g = d->grave;
     if (op->status != STATUS_OK && !i->stopping)
         SHARD_LOG(i->shard, LOG_ERROR, "partition.not.deleted", LOG_STATUS("status", op->status));
+    if (op->status != STATUS_OK) partition_set_user(g->partition, NULL); /* it stays, its lane goes */
     d->grave = NULL;
     grave_free(i, g);
     bury_next(i);
