@@ -309,7 +309,7 @@ static int clean_group(struct task *t)
     c->group = c->at = p->segments[i].base;
     c->count = compact_group(p->segments, p->segment_count, i, limit, p->settings.segment_bytes);
     c->end = p->segments[i + c->count].base;
-    CHECK(c->end <= p->index.segment_base); /* as it was decided */
+    if (c->end > p->index.segment_base) return finish(c, STATUS_CANCELED); /* a cut came near */
     c->writing = false;
     c->gone_before = c->round.records_gone;
     return c->count > 1 ? begin_writing(c) : CLEAN_READ;
@@ -582,7 +582,7 @@ static void look(struct cleaner *c, struct partition *p)
     struct compact_log l = {.segments = p->segments,
                             .count = p->segment_count,
                             .moving_base = p->index.segment_base,
-                            .clean_end = p->clean_end,
+                            .clean_end = MIN(p->clean_end, p->high_watermark),
                             .log_start = p->log_start_durable,
                             .high_watermark = p->high_watermark};
     struct compact_verdict v = compact_decide(&p->settings, &l, s->env->now_wall.v);
