@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compacted topics with real clients: many updates of few keys read back as the last value of each, old segments leave
 the disk, tombstones have their time, records without a key are refused; over kill -9 in the middle of it and a clean
-stop. Usage: compact_test.py LEATD LEAT. Skipped (77) without kcat."""
+stop. Apache Kafka's DumpLogSegments reads the compacted files where KAFKA_LIBS names the folder of its jars.
+Usage: compact_test.py LEATD LEAT. Skipped (77) without kcat."""
 import base64
+import glob
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -27,8 +30,8 @@ class Topic:
         subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL)
 
     def produce(self, data, *options):
-        command = ['kcat', '-P', '-b', self.broker.address, '-t', self.name, '-p', '0', '-X', 'acks=all', '-K', ':', *options]
-        return subprocess.run(command, input=data, timeout=120, capture_output=True, check=False)
+        command = ['kcat', '-P', '-b', self.broker.address, '-t', self.name, '-p', '0', '-X', 'acks=all', '-K', ':']
+        return subprocess.run([*command, *options], input=data, timeout=120, capture_output=True, check=False)
 
     def update(self, count, *options, size=750):
         lines = []
@@ -65,7 +68,8 @@ class Topic:
         for key in gone:
             assert key not in found, f'{key} was removed'
         for key, value in self.last.items():
-            assert key in gone or found.get(key, '') == value, f'{key}: {str(found.get(key))[:40]}, not {str(value)[:40]}'
+            right = key in gone or found.get(key, '') == value
+            assert right, f'{key}: {str(found.get(key))[:40]}, not {str(value)[:40]}'
         return records
 
     def logs(self):
@@ -140,13 +144,42 @@ def killed(broker, leat):
     print(f'killed: {topic.sent} updates over 7 kills, {len(before)} records left')
 
 
+def kafka_reads_it(broker, leat):
+    """Base offsets, counts, CRCs and delete horizons of what compaction wrote, in Kafka's words."""
+    libs = os.environ.get('KAFKA_LIBS')
+    if libs is None or shutil.which('java') is None:
+        print('dumped: skipped, no KAFKA_LIBS or no java')
+        return
+    for codec in ('none', 'zstd', 'lz4', 'gzip', 'snappy'):
+        topic = Topic(broker, leat, f'dumped-{codec}')
+        topic.update(3000, '-z', codec)
+        for i in range(20):
+            topic.remove(f'gone{i}')
+        topic.update(4000, '-z', codec)
+        topic.until_compacted(3000)
+        topic.check()
+    broker.stop()
+    files = glob.glob(str(broker.dir / 'data' / 'dumped-*' / '*.[0-9]*.log'))
+    assert len(files) >= 5, files
+    out = subprocess.run(['java', '-Xmx256m', '-cp', os.path.join(libs, '*'), 'org.apache.kafka.tools.DumpLogSegments',
+                          '--deep-iteration', '--files', ','.join(files)], capture_output=True, text=True,
+                         stdin=subprocess.DEVNULL, check=False, timeout=120)
+    text = out.stdout + out.stderr
+    assert out.returncode == 0, text[-2000:]
+    assert not re.search(r'isvalid: false|xception|corrupt|Found bytes', text), text[-2000:]
+    batches, horizons = text.count('isvalid: true'), len(re.findall(r'deleteHorizonMs: OptionalLong\[\d+\]', text))
+    assert batches >= 10 and horizons >= 5, (batches, horizons, text[:3000])
+    print(f'dumped: {len(files)} files, {batches} batches sound to Kafka, {horizons} with a delete horizon')
+    broker.start()
+
+
 def main():
     program, leat = sys.argv[1:3]
     if shutil.which('kcat') is None:
         print('skipped: no kcat')
         return 77
     with Leatd(program, 'leat.shards=2', *CLEANER) as broker:
-        for case in (last_values, tombstones, no_key, killed):
+        for case in (last_values, tombstones, no_key, killed, kafka_reads_it):
             case(broker, leat)
     return 0
 
