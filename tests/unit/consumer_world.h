@@ -17,7 +17,7 @@
 
 #define WORLD_TOPICS_MAX  32
 #define WORLD_GROUP       "g"
-#define WORLD_ANSWER_SIZE 4096
+#define WORLD_ANSWER_SIZE 131072
 
 extern struct groups world; /* the machine */
 extern struct group_settings world_settings;
@@ -41,10 +41,13 @@ const struct consumer_group_heartbeat_response *world_response(void);
 int16_t world_call(enum api_key api, int16_t version, const void *request, void *response);
 struct arena *world_arena(void); /* of the last call */
 
-const char *wrote(void);       /* the types of the records since the last time: "5 3 7 6 8", "8- 7- 5-" */
-const char *world_dump(void);  /* all that is in the log about the group, as text */
-void world_check_replay(void); /* the log says what the machine knows */
-void world_restart(void);      /* the machine is thrown away and loaded from the log */
+const char *wrote(void); /* the types of the records since the last time: "5 3 7 6 8", "8- 7- 5-" */
+#define DUMP_SIZE ((size_t)1 << 20)
+void consumer_dump(const struct groups *gs, char out[DUMP_SIZE]); /* consumer_dump.c: all that is in the log, as text */
+const char *world_dump(void);                                     /* all that is in the log about the group, as text */
+void world_check_replay(void);                                    /* the log says what the machine knows */
+void world_check_tables(bool on); /* after each step; costs as much as the group is large */
+void world_restart(void);         /* the machine is thrown away and loaded from the log */
 const char *error_name(int16_t error);
 
 /* The n-th allocation from now on fails. A machine that has failed by it is loaded anew from the log after the call,

@@ -516,44 +516,6 @@ static void who_may_fetch_offsets(void)
     world_end();
 }
 
-/* ---- no memory ---- */
-
-/* The call after `before` others, its n-th allocation fails. False: it does without (or has not so many). */
-static bool fails(const char *const *story, size_t before, uint64_t n)
-{
-    static const char no[] = "COORDINATOR_NOT_AVAILABLE";
-    begin();
-    for (size_t i = 0; i < before; i++) (void)beat(story[i]);
-    world_fail_nth(n);
-    bool failed = strcmp(beat(story[before]), no) == 0;
-    world_fail_nth(0);
-    if (failed) ASSERT(strcmp(beat(story[before]), no) != 0); /* the client tries again */
-    world_end();
-    return failed;
-}
-
-/* Whatever allocation fails, the call is answered so, the log can be loaded, and the story goes on. */
-static void any_allocation_may_fail(void)
-{
-    static const char *const story[] = {
-        "m1 join topics=a,b instance=i timeout=30000",
-        "m2 join topics=a regex=b|c assignor=range",
-        "m1 epoch=2 instance=i",
-        "m1 epoch=2 instance=i has=a:0,1;b:0",
-        "m2 epoch=3",
-        "m1 leave-static instance=i",
-        "m3 join topics=a,b instance=i",
-        "m2 epoch=3 regex=a",
-        "m2 leave",
-        "m3 epoch=4 instance=i has=a:0,1;b:0",
-        "m3 leave instance=i",
-    };
-    uint64_t failures = 0;
-    for (size_t i = 0; i < COUNT_OF(story); i++)
-        for (uint64_t n = 1; n <= 100; n++) failures += fails(story, i, n);
-    ASSERT(failures > 80);
-}
-
 TEST_MAIN("group consumer", {"one member gets all", one_member_gets_all},
           {"a second member waits for the first", second_member_waits_for_the_first},
           {"partitions of a member that left are free", partitions_of_a_member_that_left_are_free},
@@ -576,5 +538,4 @@ TEST_MAIN("group consumer", {"one member gets all", one_member_gets_all},
           {"expressions that are none", expressions_that_are_none},
           {"topics that come match a little later", topics_that_come_match_a_little_later},
           {"a load looks again", a_load_looks_again}, {"a group is described", a_group_is_described},
-          {"who may commit", who_may_commit}, {"who may fetch offsets", who_may_fetch_offsets},
-          {"any allocation may fail", any_allocation_may_fail})
+          {"who may commit", who_may_commit}, {"who may fetch offsets", who_may_fetch_offsets})
