@@ -396,16 +396,17 @@ static void memory_is_left_for_others(void)
     begin_story();
     struct client *a = client("a");
     size_t rest = 0;
-    while (mem_has_room(gw.mem, MEM_CONTROL, rest + ((size_t)2 << 20))) rest += (size_t)1 << 20;
+    size_t spare = mem_budget(gw.mem, MEM_CONTROL) / 8; /* groups_have_room */
+    while (mem_has_room(gw.mem, MEM_CONTROL, rest + spare + ((size_t)2 << 20))) rest += (size_t)1 << 20;
     void *taken = mem_alloc(gw.mem, MEM_CONTROL, rest);
     a->version = 3;
     ASSERT_EQ(join(a), HELD);
     struct client *b = client("b");
     b->version = 3;
-    void *more = mem_alloc(gw.mem, MEM_CONTROL, (size_t)1 << 20);
+    void *more = mem_alloc(gw.mem, MEM_CONTROL, (size_t)2 << 20);
     ASSERT_EQ(join(b), KAFKA_COORDINATOR_NOT_AVAILABLE);
     ASSERT_EQ(gw.gs.status, STATUS_OK);
-    mem_free(gw.mem, MEM_CONTROL, more, (size_t)1 << 20);
+    mem_free(gw.mem, MEM_CONTROL, more, (size_t)2 << 20);
     mem_free(gw.mem, MEM_CONTROL, taken, rest);
     world_end();
 }
