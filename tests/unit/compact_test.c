@@ -438,7 +438,7 @@ struct log {
 static void log_grow(struct log *l, struct prng *rng)
 {
     struct line lines[6];
-    char keys[6][8], values[6][8];
+    char keys[6][16], values[6][8];
     int32_t n = 1 + (int32_t)prng_below(rng, 6);
     for (int32_t i = 0; i < n; i++) {
         struct model_record *m = &l->records[l->end + i];
