@@ -2,7 +2,8 @@
 /* The flow of a revival: a deleted partition comes back out of the trash, as delete.c left it there.
  *
  *   look     partition.metadata in its own place: is it back already (a revival that a crash cut off)?
- *   list     else the newest directory of that id and number in the trash
+ *   list     else the newest directory of that id and number in the trash that holds a partition.state: one without is
+ *            a ghost, made when a replay moved bytes of a partition whose deletion it met later
  *   aside    what stands in its place without being its own goes to the quarantine
  *   take     rename into its place; both parents are synced; then look again
  *   state    partition.state: the table record, with all that lived in table or journal only
@@ -36,6 +37,7 @@ enum revive_stage {
     REVIVE_LOOKED,
     REVIVE_LIST,
     REVIVE_LISTED,
+    REVIVE_CHOSEN,
     REVIVE_ASIDE,
     REVIVE_TAKE,
     REVIVE_TAKEN,
@@ -69,11 +71,12 @@ struct revival {
     struct commit_waiter kept;
     enum status status, kept_status;
     uint8_t *page;
-    char *names;
+    char *names, *chosen; /* chosen: one of them */
     uint32_t names_bytes, keep_tries;
+    int64_t names_len;
     uint8_t *state;
-    uint64_t state_bytes, creation; /* creation: in partition.metadata */
-    bool taken, aside, mapped;      /* mapped: p is the store's */
+    uint64_t state_bytes, creation;   /* creation: in partition.metadata */
+    bool taken, aside, ghost, mapped; /* ghost: in its place; mapped: p is the store's */
 };
 
 static struct revival *revival_of(struct task *t)
@@ -146,28 +149,50 @@ static int revive_list(struct task *t)
     return submit(v, (struct io_op){.kind = IO_LIST, .path = v->path.s, .data = names, .len = bytes}, REVIVE_LISTED);
 }
 
+/* Sequences of one id ascend; a clock may jump. */
 static bool newer(const struct kept *a, const struct kept *b)
 {
-    return a->since_ms != b->since_ms ? a->since_ms > b->since_ms : a->creation > b->creation;
+    return a->creation != b->creation ? a->creation > b->creation : a->since_ms > b->since_ms;
 }
 
-static int revive_listed(struct task *t)
+static int choose(struct revival *v)
 {
-    struct revival *v = revival_of(t);
     const char *best_name = NULL;
     struct kept best = {.since_ms = -1};
-    if (v->io.status == STATUS_BUSY) return REVIVE_LIST; /* more names than there is room for */
-    if (v->io.status != STATUS_OK) return failed(v, v->io.status, "list the trash");
-    for (int64_t i = 0; i < v->io.result; i += (int64_t)strlen(v->names + i) + 1) {
+    for (int64_t i = 0; i < v->names_len; i += (int64_t)strlen(v->names + i) + 1) {
         struct kept k;
         if (!kept_name_parse(v->names + i, &k)) continue;
         if (topic_id_compare(k.id, v->id) != 0 || k.number != v->number || !newer(&k, &best)) continue;
         best = k;
         best_name = v->names + i;
     }
-    if (best_name == NULL) return finish(v, STATUS_NOT_FOUND);
+    if (best_name == NULL) return finish(v, v->ghost ? STATUS_DAMAGED : STATUS_NOT_FOUND);
+    v->chosen = v->names + (best_name - v->names);
     folder_path(v->store, STORE_TRASH, &v->path2);
-    path_set(&v->path, "%.400s/%.255s", v->path2.s, best_name);
+    path_set(&v->path, "%.400s/%.255s/partition.state", v->path2.s, best_name);
+    return submit(v, (struct io_op){.kind = IO_STAT, .path = v->path.s}, REVIVE_CHOSEN);
+}
+
+static int revive_listed(struct task *t)
+{
+    struct revival *v = revival_of(t);
+    (void)t;
+    if (v->io.status == STATUS_BUSY) return REVIVE_LIST; /* more names than there is room for */
+    if (v->io.status != STATUS_OK) return failed(v, v->io.status, "list the trash");
+    v->names_len = v->io.result;
+    return choose(v);
+}
+
+static int revive_chosen(struct task *t)
+{
+    struct revival *v = revival_of(t);
+    (void)t;
+    if (v->io.status == STATUS_NOT_FOUND) {
+        v->chosen[strlen(v->chosen) - 1] = 'x'; /* no name of ours: not chosen again */
+        return choose(v);
+    }
+    if (v->io.status != STATUS_OK) return failed(v, v->io.status, "stat partition.state in the trash");
+    path_set(&v->path, "%.400s/%.255s", v->path2.s, v->chosen);
     return v->aside ? REVIVE_ASIDE : REVIVE_TAKE;
 }
 
@@ -234,6 +259,10 @@ static int revive_state(struct task *t)
 static int revive_sized(struct task *t)
 {
     struct revival *v = revival_of(t);
+    if (v->io.status == STATUS_NOT_FOUND && !v->taken) {
+        v->aside = v->ghost = true; /* only if there is a better one */
+        return REVIVE_LIST;
+    }
     if (v->io.status != STATUS_OK)
         return failed(v, v->io.status == STATUS_NOT_FOUND ? STATUS_DAMAGED : v->io.status, "stat partition.state");
     if (v->io.result <= 0 || v->io.result > STATE_BYTES_MAX || v->io.result % BLOCK_BYTES != 0)
@@ -405,14 +434,15 @@ static const struct stage revive_stages[] = {
     [REVIVE_LOOK] = {"look", revive_look, STAGE_BIT(REVIVE_LOOKED) | ENDS},
     [REVIVE_LOOKED] = {"looked", revive_looked, STAGE_BIT(REVIVE_LIST) | STAGE_BIT(REVIVE_STATE) | ENDS},
     [REVIVE_LIST] = {"list", revive_list, STAGE_BIT(REVIVE_LISTED) | ENDS},
-    [REVIVE_LISTED] = {"listed", revive_listed,
-                       STAGE_BIT(REVIVE_LIST) | STAGE_BIT(REVIVE_ASIDE) | STAGE_BIT(REVIVE_TAKE) | ENDS},
+    [REVIVE_LISTED] = {"listed", revive_listed, STAGE_BIT(REVIVE_LIST) | STAGE_BIT(REVIVE_CHOSEN) | ENDS},
+    [REVIVE_CHOSEN] = {"chosen", revive_chosen,
+                       STAGE_BIT(REVIVE_CHOSEN) | STAGE_BIT(REVIVE_ASIDE) | STAGE_BIT(REVIVE_TAKE) | ENDS},
     [REVIVE_ASIDE] = {"aside", revive_aside, STAGE_BIT(REVIVE_TAKE)},
     [REVIVE_TAKE] = {"take", revive_take, STAGE_BIT(REVIVE_TAKEN) | ENDS},
     [REVIVE_TAKEN] = {"taken", revive_taken, STAGE_BIT(REVIVE_ASIDE) | STAGE_BIT(REVIVE_NAMED) | ENDS},
     [REVIVE_NAMED] = {"named", revive_named, STAGE_BIT(REVIVE_LOOK) | ENDS},
     [REVIVE_STATE] = {"state", revive_state, STAGE_BIT(REVIVE_SIZED)},
-    [REVIVE_SIZED] = {"sized", revive_sized, STAGE_BIT(REVIVE_OPENED) | ENDS},
+    [REVIVE_SIZED] = {"sized", revive_sized, STAGE_BIT(REVIVE_LIST) | STAGE_BIT(REVIVE_OPENED) | ENDS},
     [REVIVE_OPENED] = {"opened", revive_opened, STAGE_BIT(REVIVE_READ) | ENDS},
     [REVIVE_READ] = {"read", revive_read, STAGE_BIT(REVIVE_LOAD)},
     [REVIVE_LOAD] = {"load", revive_load, STAGE_BIT(REVIVE_WRITTEN) | ENDS},

@@ -306,6 +306,33 @@ static void note_name(const char *name, bool is_dir, void *arg)
     snprintf(state_path, sizeof state_path, "/data/trash/%s/%s", name, (const char *)arg);
 }
 
+/* A replay that had to move bytes of a partition whose deletion it met later leaves a directory without a state, newer
+ * than the whole one, in the trash; or in the partition's place. */
+static void a_ghost(void)
+{
+    struct kept k;
+    uint8_t page[4096];
+    char dir[300], path[400];
+    begin(8, 1);
+    append_some(20);
+    for (int in_place = 0; in_place < 2; in_place++) {
+        ASSERT_EQ(remove_it(STORE_TRASH), STATUS_OK);
+        ASSERT_EQ(list(STORE_TRASH, &k), 1 + (uint32_t)in_place);
+        world_crash(&w, SIM_KILL);
+        ASSERT_EQ(sim_file_list(w.machine, "/data/trash", note_name, "partition.metadata"), STATUS_OK);
+        ASSERT_EQ(sim_file_read(w.machine, state_path, 0, page, sizeof page), STATUS_OK);
+        k.since_ms += 1000;
+        kept_name(dir, "t-0", &k);
+        snprintf(path, sizeof path, in_place ? "/data/t-0/partition.metadata" : "/data/trash/%s/partition.metadata",
+                 dir);
+        ASSERT_EQ(sim_file_write(w.machine, path, 0, page, sizeof page), STATUS_OK);
+        ASSERT_EQ(world_boot(&w, 1), STATUS_OK);
+        ASSERT_EQ(revive(), STATUS_OK);
+        expect_all(20, 3);
+    }
+    end();
+}
+
 /* What cannot be read is said, and taken back when it can be. */
 static void damaged_state(void)
 {
@@ -423,6 +450,6 @@ static void no_space_for_the_table(void)
 TEST_MAIN("undelete", {"comes back as it was", comes_back_as_it_was},
           {"a crash at every step of a revival", crash_at_every_step}, {"another shard count", another_shard_count},
           {"a disk rolled back to its deletion", a_replayed_deletion_spares_it}, {"when it is gone", when_it_is_gone},
-          {"something in its place", something_in_its_place}, {"damaged state", damaged_state},
+          {"something in its place", something_in_its_place}, {"a ghost", a_ghost}, {"damaged state", damaged_state},
           {"D13 quarantine with crashes", quarantine_with_crashes}, {"failing I/O", failing_io},
           {"no space for the table", no_space_for_the_table})
