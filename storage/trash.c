@@ -2,9 +2,8 @@
 /* Empties the trash (shard 0):
  *
  *   list    the trash; the oldest entry by the time in its name: is it due?
- *   files   its files
- *   unlink  one after another
- *   rmdir   the directory itself
+ *   name    it is renamed, durably, to a name that is no kept one: what is half gone is not listed, nor revived; one
+ * that a crash has left so goes first files   its files unlink  one after another rmdir   the directory itself
  *
  * Failure modes: none matters: what is left is found again. While partitions are revived nothing begins. Below the
  * space reserve one entry goes a second, whatever its age (rule A10), so that the free space is asked for between two.
@@ -17,8 +16,9 @@
 #define NAMES_BYTES_MAX (64u << 20) /* 400,000 partitions with names of usual length */
 #define LOOK_NS         (10 * NS_PER_S)
 #define HURRY_NS        NS_PER_S
+#define GONE            ".gone"
 
-enum trash_stage { TRASH_LIST, TRASH_PICK, TRASH_FILES, TRASH_UNLINK, TRASH_END };
+enum trash_stage { TRASH_LIST, TRASH_PICK, TRASH_NAMED, TRASH_SYNCED, TRASH_FILES, TRASH_UNLINK, TRASH_END };
 
 struct trash {
     struct task task;
@@ -109,6 +109,18 @@ static bool more_room(struct trash *h)
     return true;
 }
 
+static bool half_gone(const char *name)
+{
+    size_t n = strlen(name), tail = strlen(GONE);
+    return n > tail && strcmp(name + n - tail, GONE) == 0;
+}
+
+static int go_on(struct trash *h, const char *name)
+{
+    path_set(&h->dir, "%s/trash/%.255s", h->store->dir.s, name);
+    return list(h, TRASH_FILES);
+}
+
 static int trash_pick(struct task *t)
 {
     struct trash *h = container_of(t, struct trash, task);
@@ -122,15 +134,31 @@ static int trash_pick(struct task *t)
     }
     for (int64_t i = 0; i < h->op.result; i += (int64_t)strlen(h->names + i) + 1) {
         struct kept k;
+        if (half_gone(h->names + i)) return go_on(h, h->names + i);
         if (!kept_name_parse(h->names + i, &k) || k.since_ms >= oldest_ms) continue;
         oldest = h->names + i;
         oldest_ms = k.since_ms;
     }
     if (oldest == NULL) return TRASH_END;
     if (!s->low_space && s->env->now_wall.v - oldest_ms < s->config.undelete_ms) return TRASH_END;
-    path_set(&h->dir, "%s/trash/%.255s", s->dir.s, oldest);
-    STORE_LOG(s, LOG_INFO, "trash.emptied", LOG_STR("directory", h->dir.s));
-    return list(h, TRASH_FILES);
+    path_set(&h->path, "%s/trash/%.240s", s->dir.s, oldest);
+    path_set(&h->dir, "%s" GONE, h->path.s);
+    STORE_LOG(s, LOG_INFO, "trash.emptied", LOG_STR("directory", h->path.s));
+    return submit(h, (struct io_op){.kind = IO_RENAME, .path = h->path.s, .path2 = h->dir.s}, TRASH_NAMED);
+}
+
+static int trash_named(struct task *t)
+{
+    struct trash *h = container_of(t, struct trash, task);
+    if (h->op.status != STATUS_OK) return TRASH_END;
+    path_set(&h->path, "%s/trash", h->store->dir.s);
+    return submit(h, (struct io_op){.kind = IO_SYNC_DIR, .path = h->path.s}, TRASH_SYNCED);
+}
+
+static int trash_synced(struct task *t)
+{
+    struct trash *h = container_of(t, struct trash, task);
+    return h->op.status == STATUS_OK ? list(h, TRASH_FILES) : TRASH_END;
 }
 
 static int trash_files(struct task *t)
@@ -166,7 +194,10 @@ static int trash_end(struct task *t)
 
 static const struct stage trash_stages[] = {
     [TRASH_LIST] = {"list", trash_list, STAGE_BIT(TRASH_PICK)},
-    [TRASH_PICK] = {"pick", trash_pick, STAGE_BIT(TRASH_LIST) | STAGE_BIT(TRASH_FILES) | STAGE_BIT(TRASH_END)},
+    [TRASH_PICK] = {"pick", trash_pick,
+                    STAGE_BIT(TRASH_LIST) | STAGE_BIT(TRASH_NAMED) | STAGE_BIT(TRASH_FILES) | STAGE_BIT(TRASH_END)},
+    [TRASH_NAMED] = {"named", trash_named, STAGE_BIT(TRASH_SYNCED) | STAGE_BIT(TRASH_END)},
+    [TRASH_SYNCED] = {"synced", trash_synced, STAGE_BIT(TRASH_FILES) | STAGE_BIT(TRASH_END)},
     [TRASH_FILES] = {"files", trash_files, STAGE_BIT(TRASH_FILES) | STAGE_BIT(TRASH_UNLINK) | STAGE_BIT(TRASH_END)},
     [TRASH_UNLINK] = {"unlink", trash_unlink, STAGE_BIT(TRASH_UNLINK) | STAGE_BIT(TRASH_END)},
     [TRASH_END] = {"end", trash_end, 0},

@@ -2,6 +2,7 @@
 /* Stories of undelete: what was deleted comes back out of the trash as it was, whenever the power goes; what nobody
  * mentions goes to the quarantine and nowhere else. */
 #include "base/bytes.h"
+#include "storage/bury.h"
 #include "storage/kept_name.h"
 #include "storage/store_impl.h"
 #include "tests/sim/store_world.h"
@@ -306,6 +307,31 @@ static void note_name(const char *name, bool is_dir, void *arg)
     snprintf(state_path, sizeof state_path, "/data/trash/%s/%s", name, (const char *)arg);
 }
 
+/* The power goes while the trash is being emptied: what is half gone does not come back, what is whole does. */
+static void half_emptied(void)
+{
+    struct kept k;
+    uint32_t back = 0, gone = 0;
+    for (uint32_t steps = 0; steps < 60; steps++) {
+        begin(400 + steps, 1);
+        append_some(20);
+        ASSERT_EQ(remove_it(STORE_TRASH), STATUS_OK);
+        world_pass(&w, (int64_t)(w.config.undelete_ms - 50) * NS_PER_MS);
+        while (trash_idle(w.stores[0]->trash)) CHECK(sim_step(w.sim));
+        for (uint32_t i = 0; i < steps; i++) CHECK(sim_step(w.sim));
+        world_crash(&w, steps % 2 == 0 ? SIM_POWER : SIM_KILL);
+        w.config.undelete_ms *= 10;
+        ASSERT_EQ(world_boot(&w, 1), STATUS_OK);
+        enum status status = revive();
+        ASSERT(status == STATUS_OK || status == STATUS_NOT_FOUND);
+        if (status == STATUS_OK) expect_all(20, 3);
+        back += status == STATUS_OK;
+        gone += status == STATUS_NOT_FOUND && list(STORE_TRASH, &k) > 0;
+        end();
+    }
+    ASSERT(back > 0 && gone > 0);
+}
+
 /* A replay that had to move bytes of a partition whose deletion it met later leaves a directory without a state, newer
  * than the whole one, in the trash; or in the partition's place. */
 static void a_ghost(void)
@@ -450,6 +476,6 @@ static void no_space_for_the_table(void)
 TEST_MAIN("undelete", {"comes back as it was", comes_back_as_it_was},
           {"a crash at every step of a revival", crash_at_every_step}, {"another shard count", another_shard_count},
           {"a disk rolled back to its deletion", a_replayed_deletion_spares_it}, {"when it is gone", when_it_is_gone},
-          {"something in its place", something_in_its_place}, {"a ghost", a_ghost}, {"damaged state", damaged_state},
-          {"D13 quarantine with crashes", quarantine_with_crashes}, {"failing I/O", failing_io},
-          {"no space for the table", no_space_for_the_table})
+          {"something in its place", something_in_its_place}, {"half emptied", half_emptied}, {"a ghost", a_ghost},
+          {"damaged state", damaged_state}, {"D13 quarantine with crashes", quarantine_with_crashes},
+          {"failing I/O", failing_io}, {"no space for the table", no_space_for_the_table})
