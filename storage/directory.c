@@ -3,11 +3,11 @@
  * that table and replay do not name.
  *
  *   stat, read, check   partition.metadata names topic id, partition, creation sequence: is the directory ours?
- *   quarantine          a foreign one is renamed away, never deleted
- *   make, write, made   a new one: mkdir, metadata written; durable with the next checkpoint, which syncs the whole
- * file system then: before it no table says that a byte was moved here, and a start that finds the directory without
- * sound metadata puts it into quarantine and makes it anew list, foreign       files that are not ours are renamed into
- * quarantine
+ *   quarantine          a foreign one is renamed away, never deleted; a page that names nobody, in a directory where
+ * the table knows bytes of ours, is written anew (row B22) make, write, made   a new one: mkdir, metadata written;
+ * durable with the next checkpoint, which syncs the whole file system then: before it no table says that a byte was
+ * moved here, and a start that finds the directory without sound metadata puts it into quarantine and makes it anew
+ * list, foreign       files that are not ours are renamed into quarantine
  *
  * partition.metadata, 4 KiB, little-endian: 0 u64 magic "LEATPART", 8 u32 version 1, 12 u32 CRC of the page (this field
  * as 0), 16 u8[16] topic id, 32 u64 creation sequence, 40 i32 partition, 44 u16 name length, 46 topic name. */
@@ -46,14 +46,19 @@ bool partition_metadata_ours(const struct partition *p, const uint8_t page[BLOCK
     return memcmp(want, page, BLOCK_BYTES) == 0;
 }
 
+static bool page_is_sound(const uint8_t page[BLOCK_BYTES])
+{
+    uint8_t copy[BLOCK_BYTES];
+    memcpy(copy, page, BLOCK_BYTES);
+    store_le32(copy + 12, 0);
+    return load_le32(page + 12) == crc32c(0, copy, BLOCK_BYTES);
+}
+
 bool partition_metadata_read(const uint8_t page[BLOCK_BYTES], const char *topic, struct topic_id id, int32_t number,
                              uint64_t *ret_creation)
 {
-    uint8_t copy[BLOCK_BYTES];
     size_t name_bytes = strlen(topic);
-    memcpy(copy, page, BLOCK_BYTES);
-    store_le32(copy + 12, 0);
-    if (load_le32(page + 12) != crc32c(0, copy, BLOCK_BYTES)) return false;
+    if (!page_is_sound(page)) return false;
     if (load_le64(page) != METADATA_MAGIC || load_le32(page + 8) != METADATA_VERSION) return false;
     if (memcmp(page + 16, id.b, sizeof id.b) != 0 || load_le32(page + 40) != (uint32_t)number) return false;
     if (load_le16(page + 44) != name_bytes || memcmp(page + 46, topic, name_bytes) != 0) return false;
@@ -110,7 +115,16 @@ int move_dir_check(struct task *t)
     struct move *m = container_of(t, struct move, task);
     if (m->small.status != STATUS_OK && m->small.status != STATUS_DAMAGED)
         return move_failed(m, m->small.status, "read partition.metadata");
-    if (m->small.status != STATUS_OK || !partition_metadata_ours(m->p, m->page)) return MOVE_DIR_QUARANTINE;
+    bool sound = m->small.status == STATUS_OK && page_is_sound(m->page);
+    if (!sound && m->p->moved_pos > m->p->segments[0].start) {
+        /* The table says that our bytes are here, and nobody else's name: rot of one page does not set a log aside. */
+        if (hold(m)) return MOVE_FINISH;
+        STORE_LOG(m->p->store, LOG_WARN, "directory.metadata_damaged", LOG_STR("file", m->path.s),
+                  LOG_STR("effect", "written anew"));
+        partition_metadata_encode(m->p, m->page);
+    } else if (!sound || !partition_metadata_ours(m->p, m->page)) {
+        return MOVE_DIR_QUARANTINE;
+    }
     /* once more: a failed sync of the life before may have left it in a cache only (rule A7) */
     smallfile_write(m->p->store->env, &m->small, t, m->path.s, m->page, false);
     return STAGE_WAIT(MOVE_DIR_LIST);

@@ -77,7 +77,7 @@ static int move_open(struct task *t)
     enum status status = STATUS_OK;
     if (m->log.file == NULL) status = file_use_begin(s->files, &m->log, t, m->dir.s, &log, true);
     if (status == STATUS_OK && m->index.file == NULL && needs_index(m))
-        status = file_use_begin(s->files, &m->index, t, m->dir.s, &index, true);
+        m->index.status = status = file_use_begin(s->files, &m->index, t, m->dir.s, &index, true);
     if (status != STATUS_OK && t->pending_ops == 0)
         return move_again(m, status) ? STAGE_WAIT(MOVE_OPEN) : move_failed(m, status, "open");
     return t->pending_ops > 0 ? STAGE_WAIT(MOVE_WRITE) : MOVE_WRITE;
