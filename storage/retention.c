@@ -2,6 +2,7 @@
 /* See retention.h; nothing can fail here. */
 #include "storage/retention.h"
 
+#include "base/bytes.h"
 #include "base/check.h"
 
 static bool too_old(const struct partition_settings *c, const struct segment *s, int64_t now_ms)
@@ -36,4 +37,22 @@ struct retention_verdict retention_decide(const struct partition_settings *setti
     }
     CHECK(v.log_start <= l->high_watermark);
     return v;
+}
+
+void retention_clock_init(struct retention_clock *c, struct mono_ns now, struct wall_ms wall)
+{
+    *c = (struct retention_clock){.at = now, .ms = wall.v};
+}
+
+int64_t retention_clock_read(struct retention_clock *c, struct mono_ns now, struct wall_ms wall, bool *ret_jumped)
+{
+    CHECK(now.v >= c->at.v);
+    int64_t passed = (now.v - c->at.v) / NS_PER_MS;
+    int64_t steady = c->ms + passed;
+    bool was_behind = c->behind;
+    c->behind = wall.v - steady > (was_behind ? 0 : RETENTION_JUMP_MS);
+    c->ms = c->behind ? MIN(steady + passed, wall.v) : wall.v;
+    c->at.v += passed * NS_PER_MS;
+    *ret_jumped = c->behind && !was_behind;
+    return c->ms;
 }

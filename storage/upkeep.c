@@ -21,6 +21,7 @@
 
 struct upkeep {
     struct store *store;
+    struct retention_clock clock;
     struct mono_ns last;
     uint64_t owed; /* partition visits x ns that were not made up to `last` */
     uint32_t trims;
@@ -52,6 +53,7 @@ void upkeep_start(struct upkeep *u)
 {
     CHECK(u->store->config.retention_check_ms > 0);
     u->last = u->store->env->now;
+    retention_clock_init(&u->clock, u->store->env->now, u->store->env->now_wall);
 }
 
 static void trimmed(struct partition_change *op)
@@ -129,6 +131,17 @@ static void forget_producers(struct upkeep *u, struct partition *p)
     partition_touch(p);
 }
 
+static int64_t retention_now(struct upkeep *u)
+{
+    struct store *s = u->store;
+    bool jumped;
+    int64_t ms = retention_clock_read(&u->clock, s->env->now, s->env->now_wall, &jumped);
+    if (jumped)
+        STORE_LOG(s, LOG_WARN, "clock.jumped", LOG_INT("ahead_ms", s->env->now_wall.v - ms),
+                  LOG_STR("effect", "retention follows at twice the speed of time; a start takes the clock as it is"));
+    return ms;
+}
+
 static void visit(struct upkeep *u, struct partition *p)
 {
     if (p->trimming || p->deleting || p->truncating || p->damaged_from != NO_OFFSET) return;
@@ -139,7 +152,7 @@ static void visit(struct upkeep *u, struct partition *p)
                               .log_start = p->log_start,
                               .high_watermark = p->high_watermark,
                               .log_end = p->log_end};
-    struct retention_verdict v = retention_decide(&p->settings, &l, u->store->env->now_wall.v);
+    struct retention_verdict v = retention_decide(&p->settings, &l, retention_now(u));
     if (v.log_start != NO_OFFSET) trim(u, p, &v);
 }
 

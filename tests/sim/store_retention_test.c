@@ -305,10 +305,46 @@ static void rounds_are_spread(void)
     world_deinit(&w);
 }
 
+/* The wall clock jumps a year ahead: what is younger than retention.ms by any clock stays; by and by time goes on twice
+ * as fast. */
+static void c2_a_clock_that_jumps_ahead(void)
+{
+    begin(31);
+    append_some(12, 20000, 0);
+    configure(-1, 600 * 1000);
+    pass_a_round();
+    sim_clock_jump(w.machine, 365ll * 24 * 3600 * 1000);
+    world_pass(&w, 200 * NS_PER_S);
+    ASSERT_EQ(partition_log_start(p), 0);
+    expect_readable();
+    world_pass(&w, 450 * NS_PER_S);
+    ASSERT_EQ(partition_log_start(p), 12);
+    ASSERT_EQ(world_stop(&w), STATUS_OK);
+    world_deinit(&w);
+}
+
+/* It jumps back: nothing goes, nothing breaks, and after the step forward that mends it records go in the end. */
+static void c1_a_clock_that_jumps_back(void)
+{
+    begin(32);
+    append_some(12, 20000, 0);
+    configure(-1, 600 * 1000);
+    pass_a_round();
+    sim_clock_jump(w.machine, -3600 * 1000);
+    world_pass(&w, 700 * NS_PER_S);
+    ASSERT_EQ(partition_log_start(p), 0);
+    sim_clock_jump(w.machine, 3600 * 1000);
+    world_pass(&w, 2000 * NS_PER_S);
+    ASSERT_EQ(partition_log_start(p), 12);
+    ASSERT_EQ(world_stop(&w), STATUS_OK);
+    world_deinit(&w);
+}
+
 TEST_MAIN("retention and settings", {"by size", by_size}, {"the active segment expires", the_active_segment_expires},
           {"by time, from the front only", by_time_from_the_front_only},
           {"not above the high watermark", not_above_the_high_watermark},
           {"settings come from above", settings_come_from_above},
           {"settings that make no sense", settings_that_make_no_sense},
           {"smaller batches from now on", smaller_batches_from_now_on}, {"a crash at every step", crash_at_every_step},
-          {"rounds are spread", rounds_are_spread})
+          {"rounds are spread", rounds_are_spread}, {"C1 a clock that jumps back", c1_a_clock_that_jumps_back},
+          {"C2 a clock that jumps ahead", c2_a_clock_that_jumps_ahead})

@@ -134,7 +134,33 @@ static void an_empty_active_segment_stays(void)
     ASSERT_EQ(retention_decide(&c, &l, NOW).log_start, NO_OFFSET);
 }
 
+static void c2_a_clock_that_jumps_ahead(void)
+{
+    static const struct {
+        int64_t mono_s, wall_s, want_s;
+        bool jumped;
+    } steps[] = {
+        {10, 1010, 1010, false},                         /* as time goes */
+        {20, 1079, 1079, false},                         /* a little ahead: believed */
+        {30, 5000, 1099, true},                          /* a jump: twice as fast */
+        {40, 5010, 1119, false},  {50, 500, 500, false}, /* back: at once */
+        {60, 510, 510, false},    {70, 900, 530, true},
+        {270, 1100, 930, false},  {470, 1300, 1300, false}, /* caught up */
+        {480, 1310, 1310, false},
+    };
+    struct retention_clock c;
+    retention_clock_init(&c, (struct mono_ns){0}, (struct wall_ms){1000000});
+    for (size_t i = 0; i < COUNT_OF(steps); i++) {
+        bool jumped;
+        int64_t ms = retention_clock_read(&c, (struct mono_ns){steps[i].mono_s * NS_PER_S},
+                                          (struct wall_ms){steps[i].wall_s * 1000}, &jumped);
+        ASSERT_EQ(ms, steps[i].want_s * 1000);
+        ASSERT_EQ(jumped, steps[i].jumped);
+    }
+}
+
 TEST_MAIN("retention", {"by size", by_size}, {"by time", by_time}, {"by both", by_both},
           {"never above the high watermark", never_above_the_high_watermark}, {"with a log start", with_a_log_start},
           {"only where the policy deletes", only_where_the_policy_deletes},
-          {"an empty active segment stays", an_empty_active_segment_stays})
+          {"an empty active segment stays", an_empty_active_segment_stays},
+          {"C2 a clock that jumps ahead", c2_a_clock_that_jumps_ahead})
