@@ -19,7 +19,8 @@ from wire import (API_VERSIONS, CREATE_TOPICS, FETCH, METADATA, PRODUCE, Client,
 NONE, OFFSET_OUT_OF_RANGE, CORRUPT, UNKNOWN_TOPIC, TOO_LARGE, INVALID_TOPIC = 0, 1, 2, 3, 10, 17
 INVALID_TIMESTAMP, UNSUPPORTED_VERSION, UNSUPPORTED_FORMAT, SESSION_NOT_FOUND, SESSION_EPOCH = 32, 35, 43, 70, 71
 UNSUPPORTED_CODEC, INVALID_RECORD = 76, 87
-LATEST, EARLIEST = -1, -2
+EARLIEST = -2
+FIND_COORDINATOR, JOIN_GROUP, SYNC_GROUP = 10, 11, 14
 
 
 def now():
@@ -257,6 +258,45 @@ def b16(broker):
     assert client.offset_at('t', 0, EARLIEST)[::2] == (NONE, 0)
 
 
+def b18(broker):
+    """Bytes of group members are nobody's business: random ones come back as they were; absurd lengths close."""
+    def member(group, blob):
+        """Error, member id and what the leader is shown of itself: JoinGroup version 2."""
+        body = text(group) + struct.pack('>ii', 10000, 10000) + text('') + text('consumer') + struct.pack('>i', 1) + text('p')
+        body += struct.pack('>i', len(blob)) + blob
+        limit = time.monotonic() + 60
+        while True:
+            client = Client(broker, timeout=30)
+            client.send(frame(FIND_COORDINATOR, 0, 1, text(group))).response()  # makes the topic of the first one
+            _, data = client.send(frame(JOIN_GROUP, 2, 1, body)).response()
+            error, generation = struct.unpack_from('>hi', data, 4)
+            if error == NONE or time.monotonic() > limit:
+                break
+            time.sleep(0.1)  # the coordinator is being made or loaded
+        assert error == NONE, error
+        at, parts = 10, []
+        for _ in range(3):  # protocol, leader, member
+            size, = struct.unpack_from('>h', data, at)
+            parts.append(data[at + 2:at + 2 + size])
+            at += 2 + size
+        assert parts[0] == b'p' and parts[1] == parts[2], parts
+        at += 4 + 2 + len(parts[2])  # one member, its id
+        size, = struct.unpack_from('>i', data, at)
+        assert data[at + 4:at + 4 + size] == blob, 'metadata came back changed'
+        return client, generation, parts[2].decode()
+
+    for i, size in enumerate((0, 1, 1000, 200_000)):
+        blob = os.urandom(size)
+        client, generation, me = member(f'group-{i}', blob)
+        body = text(f'group-{i}') + struct.pack('>i', generation) + text(me) + struct.pack('>i', 1) + text(me)
+        _, data = client.send(frame(SYNC_GROUP, 1, 2, body + struct.pack('>i', len(blob)) + blob)).response()
+        error, back = struct.unpack_from('>hi', data, 4)
+        assert error == NONE and back == len(blob) and data[10:] == blob, (error, back)
+    for length in (-5, 0x7fffffff, 100):
+        body = text('group-x') + struct.pack('>ii', 10000, 10000) + text('') + text('consumer') + struct.pack('>i', 1)
+        assert Client(broker).send(frame(JOIN_GROUP, 2, 1, body + text('p') + struct.pack('>i', length))).is_closed()
+
+
 def b19(broker):
     """10^5 requests in one go and nobody reads: bounded memory, then every answer in its order."""
     before, count = resident_kib(broker), 100_000
@@ -330,7 +370,7 @@ def r1(leatd):
     sent away and tries again is served in the end. Each acknowledged batch has an offset of its own."""
     def one(i, broker, out):
         data = produce(i, 't', i % 4, payload, timeout_ms=60000)
-        limit = time.monotonic() + 100
+        limit = time.monotonic() + 250
         while time.monotonic() < limit:
             try:
                 out[i] = Client(broker, timeout=60).send(data).produced()
@@ -445,6 +485,7 @@ SHARED = [
     ("B14 fetch sizes and offsets", b14),
     ("B15 fetch sessions", b15),
     ("B16 a forged replica id", b16),
+    ("B18 bytes of group members", b18),
     ("B19 pipelining without reading", b19),
     ("B20 the same in any cuts", b20),
     ("C3 timestamps of clients", c3),

@@ -296,7 +296,7 @@ static void a_failed_flush_is_the_end(void)
 
 TEST_MAIN("metalog", {"first start and restart", first_start_and_restart},
           {"acknowledged entries survive every crash", acknowledged_entries_survive_every_crash},
-          {"snapshots bound the log", snapshots_bound_the_log}, {"refusals say why", refusals_say_why},
+          {"R7 snapshots bound the log", snapshots_bound_the_log}, {"refusals say why", refusals_say_why},
           {"A7: a killed process that still writes is waited for", a7_a_killed_process_that_still_writes_is_waited_for},
           {"damage below what was durable is told, never cut", damage_below_what_was_durable_is_told_never_cut},
           {"a missing file is damage", a_missing_file_is_damage},

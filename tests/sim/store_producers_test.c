@@ -166,5 +166,5 @@ static void a11_a_new_home_has_all(void)
 }
 
 TEST_MAIN("producers", {"A3: a start finds the same state", a3_a_start_finds_the_same_state},
-          {"clocks that jump forget nobody", clocks_that_jump_forget_nobody},
+          {"C2 clocks that jump forget nobody", clocks_that_jump_forget_nobody},
           {"A11: a delta is small", a11_a_delta_is_small}, {"A11: a new home has all", a11_a_new_home_has_all})

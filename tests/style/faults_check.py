@@ -8,8 +8,10 @@ import pathlib
 import re
 import sys
 
-LISTED = ("scenario_", "fault_")  # programs whose every case must stand in the page
-ROWS = ["D%d" % n for n in range(1, 35)] + ["P%d" % n for n in range(1, 16)]
+LISTED = ("scenario_", "fault_")  # programs whose every case must stand in the page; a row case of others: LISTED_CASES
+LISTED_CASES = {"rows_test": r"[BCR]\d+ "}
+ROWS = ["%s%d" % (kind, n) for kind, last in (("D", 34), ("P", 15), ("C", 7), ("B", 22), ("R", 11))
+        for n in range(1, last + 1)]
 RULES = ["A%d" % n for n in range(1, 13)] + ["rule D%d" % n for n in range(1, 15)]
 
 
@@ -21,8 +23,8 @@ class Tests:
             if "TEST_MAIN(" in text:
                 tail = text[text.index("TEST_MAIN("):]
                 self.cases[path.stem[:-len("_test")]] = re.findall(r'\{\s*"([^"]+)",', tail)
-        for path in root.glob("tests/integration/*_test.py"):
-            self.cases[path.stem] = re.findall(r'"([^"%]+)', path.read_text())
+        for path in [*root.glob("tests/integration/*_test.py"), *root.glob("tests/style/*_test.py")]:
+            self.cases[path.stem] = re.findall(r"""["']([^"'%]+)""", path.read_text())
         self.patches = sorted(root.glob("tests/sim/bugs/*.patch"))
 
 
@@ -51,6 +53,9 @@ def check(page, tests):
     for program, cases in tests.cases.items():
         if program.startswith(LISTED):
             errors += ['%s "%s" is not listed' % (program, c) for c in cases if (program, c) not in named]
+    for program, pattern in LISTED_CASES.items():
+        errors += ['%s "%s" is not listed' % (program, c) for c in tests.cases[program]
+                   if re.match(pattern, c) and (program, c) not in named]
     rows = first_cells(page, "Rows")
     for row in ROWS:
         lines = [line for cell, line in rows if re.match(row + r"\b", cell)]
@@ -88,6 +93,7 @@ def self_test(page, tests):
         "a misspelt name": page.replace(name, name + "x"),
         "a row that is gone": re.sub(r"^\| D12 .*\n", "", page, flags=re.M),
         "a rule that is gone": re.sub(r"^\| A7 .*\n", "", page, flags=re.M),
+        "a row of the wire that is gone": re.sub(r"^\| B11 .*\n", "", page, flags=re.M),
         "a row without its case": re.sub(r"^(\| D13 [^|]*\|).*$", r"\1 by hand |", page, flags=re.M),
     }
     return ["self-test: %s is not noticed" % what for what, text in variants.items() if not check(text, tests)]

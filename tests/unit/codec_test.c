@@ -353,5 +353,5 @@ TEST_MAIN("codec", {"what goes in comes out", what_goes_in_comes_out},
           {"B12: lz4 frames of liblz4 with all checksums", B12_lz4_frames_of_liblz4_with_all_checksums},
           {"liblz4 reads our frames", liblz4_reads_our_frames},
           {"B12: zstd checksum is verified", B12_zstd_checksum_is_verified},
-          {"running out of memory is back-pressure", running_out_of_memory_is_back_pressure_and_leaks_nothing},
+          {"R5 running out of memory is back-pressure", running_out_of_memory_is_back_pressure_and_leaks_nothing},
           {"XXH32 is XXH32", xxh32_is_xxh32})

@@ -201,6 +201,6 @@ static void arena_hands_out_until_its_cap(void)
 TEST_MAIN("mem", {"budgets hold", budgets_hold}, {"charges are size classes", charges_are_size_classes},
           {"blocks never overlap", blocks_never_overlap},
           {"realloc keeps bytes, zalloc zeroes", realloc_keeps_bytes_and_zalloc_zeroes},
-          {"the n-th allocation fails", nth_allocation_fails_once}, {"bugs are CHECKs", bugs_are_checks},
+          {"R5 the n-th allocation fails", nth_allocation_fails_once}, {"bugs are CHECKs", bugs_are_checks},
           {"buffers count references", bufs_count_refs},
           {"an arena hands out until its cap", arena_hands_out_until_its_cap})
