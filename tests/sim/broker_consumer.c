@@ -94,7 +94,7 @@ static void ask_fetch(struct consumer *r)
     q.replica_id = -1;
     q.max_wait_ms = r->whole ? 0 : (int32_t)client_roll(r->clients, 1500);
     q.min_bytes = client_roll(r->clients, 4) == 0 ? 5000 : r->rude ? 1 << 20 : 1;
-    q.max_bytes = client_roll(r->clients, 3) == 0 ? 10000 : 1 << 20;
+    q.max_bytes = client_roll(r->clients, 3) == 0 ? 3000 : 1 << 20;
     q.session_id = whole ? 0 : r->session;
     q.session_epoch = r->sessions ? MAX(r->session_epoch, 0) : -1;
     q.topics = topics;
