@@ -86,7 +86,8 @@ struct consumer {
     int32_t session, session_epoch;
     int64_t asked_start; /* of a ListOffsets under way */
     int16_t version;
-    bool busy, sessions, rude; /* sessions: uses them; rude: is about to go away */
+    bool busy, failed;   /* failed: an answer had an error, so the next request waits */
+    bool sessions, rude; /* sessions: uses them; rude: is about to go away */
     /* one partition from its log start to its high watermark, and nothing else (clients_read_all) */
     bool whole, finished;
     int64_t start;

@@ -239,6 +239,7 @@ static void take_partition(struct consumer *r, struct read_part *part, const str
         BROKER_MUST(r->wire.world, false, "%s: a fetch of %s-%d is answered with %d", r->name, t->name,
                     part->partition->number, a->error_code);
     }
+    r->failed = true;
     if (t->fate != TOPIC_THERE) part_remove(r, part);
 }
 
@@ -283,7 +284,8 @@ static void take_offset(struct consumer *r, struct read_part *part, const struct
     BROKER_MUST(r->wire.world,
                 p->error_code == 0 || p->error_code == ERROR_UNKNOWN_PARTITION || p->error_code == ERROR_STORAGE,
                 "%s: offsets of %s-%d are answered with %d", r->name, t->name, part->partition->number, p->error_code);
-    if (p->error_code != 0) return;
+    r->failed = p->error_code != 0;
+    if (r->failed) return;
     check_log_start(r->clients->check, part->partition, p->offset, part->asked_start);
     part->at = r->start = p->offset;
 }
@@ -291,13 +293,14 @@ static void take_offset(struct consumer *r, struct read_part *part, const struct
 static void answer(struct wire *w, const struct wire_call *call, const void *response)
 {
     struct consumer *r = container_of(w, struct consumer, wire);
-    r->busy = false;
+    r->busy = r->failed = false;
     if (r->finished) return;
     if (call->key == API_FETCH)
         take_fetch(r, response);
     else
         take_offset(r, &r->parts[call->tag], response);
-    next_now(r, client_roll(r->clients, 5) == 0 ? (int64_t)client_roll(r->clients, 500) * NS_PER_MS : 0);
+    bool wait = client_roll(r->clients, 5) == 0;
+    next_now(r, wait ? (int64_t)client_roll(r->clients, 500) * NS_PER_MS : r->failed ? 50 * NS_PER_MS : 0);
 }
 
 static void up(struct wire *w)
