@@ -260,7 +260,8 @@ static int fetch_collect(struct task *t)
     bool late = r->hurry || r->shard->env->now.v >= f->deadline.v;
     if (r->conn->closing) return FETCH_ANSWER;
     if (f->next < f->count && (bytes_left(f) > 0 || whole_answer(f))) return FETCH_READ;
-    bool enough = f->total > 0 && f->total >= (uint64_t)MAX(f->q->min_bytes, 0);
+    /* More than an answer may hold is not waited for: partitions left unread would wake it at once, for ever. */
+    bool enough = f->total > 0 && f->total >= MIN((uint64_t)MAX(f->q->min_bytes, 0), f->bytes_max);
     return enough || f->q->min_bytes <= 0 || f->error || late ? FETCH_ANSWER : FETCH_DROP;
 }
 
