@@ -21,7 +21,9 @@
 #define PROBE_LINE_MAX     512
 #define MIB                ((uint64_t)1 << 20)
 #define MEMORY_MIN_BYTES   (256 * MIB)
-#define CONNECTIONS_SHARE  8u /* of the descriptors: an eighth; the most are for segment files */
+#define CONNECTIONS_SHARE  8u     /* of few descriptors an eighth; of many, what files leave */
+#define FILES_MAX_SHARE    16384u /* segment files take half of the descriptors, at most this many (store.c) */
+#define FILES_RESERVE      4096u  /* journals, tables, directories being synced */
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -174,7 +176,8 @@ static void make_directory(const char *dir)
 /* Connections leave descriptors to files: without one a directory cannot be synced, and that would fence the disk. */
 static void limit_connections(struct broker_config *c, uint64_t descriptors)
 {
-    uint64_t most = descriptors / CONNECTIONS_SHARE;
+    uint64_t files = MIN(descriptors / 2, FILES_MAX_SHARE) + FILES_RESERVE, most = descriptors / CONNECTIONS_SHARE;
+    if (descriptors > files) most = MAX(most, descriptors - files);
     if (c->connections_max > most) c->connections_max = (uint32_t)most;
 }
 
