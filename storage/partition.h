@@ -54,6 +54,7 @@ struct resume {
     uint64_t sequence; /* entries of earlier groups, and earlier entries of this group, are not replayed */
     uint32_t entry;
     uint64_t end_pos; /* of the table's state: what the replay up to the table's sequence must reach */
+    bool met;         /* its first entry was there */
 };
 
 struct partition {

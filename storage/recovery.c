@@ -16,6 +16,7 @@
 
 #include "base/bytes.h"
 #include "storage/commit.h"
+#include "storage/recut.h"
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -286,7 +287,12 @@ static int rec_flush(struct task *t)
     j->head_pos = r->at_pos;
     j->chain = r->chain;
     j->next_sequence = r->next;
-    replay_finish(&r->replay);
+    enum status status = replay_finish(&r->replay);
+    if (status == STATUS_BUSY && recut_start(&r->replay.cut, t, &r->recut)) return STAGE_WAIT(REC_RECUT);
+    if (status == STATUS_BUSY) status = STATUS_NO_MEMORY;
+    if (status != STATUS_OK)
+        return recovery_fail(r, status, "%s: the replay of the journal cannot be ended: %s", r->dir.s,
+                             status_text(status));
     r->proven_next = REC_NOTE;
     return REC_PROVE;
 }
@@ -351,10 +357,10 @@ static const struct stage recovery_stages[REC_STAGES] = {
                       STAGE_BIT(REC_SEARCH) | STAGE_BIT(REC_FLUSH) | FAILS},
     [REC_QUIET] = {"quiet", rec_quiet,
                    STAGE_BIT(REC_QUIET) | STAGE_BIT(REC_SCAN) | STAGE_BIT(REC_RECUT) | STAGE_BIT(REC_PROVE) | FAILS},
-    [REC_RECUT] = {"recut", rec_recut, STAGE_BIT(REC_RECUT) | STAGE_BIT(REC_SCAN) | FAILS},
+    [REC_RECUT] = {"recut", rec_recut, STAGE_BIT(REC_RECUT) | STAGE_BIT(REC_SCAN) | STAGE_BIT(REC_FLUSH) | FAILS},
     [REC_SEARCH] = {"search", rec_search, STAGE_BIT(REC_SEARCHED) | STAGE_BIT(REC_WINDOW)},
     [REC_SEARCHED] = {"searched", rec_searched, STAGE_BIT(REC_SEARCH) | FAILS},
-    [REC_FLUSH] = {"flush", rec_flush, STAGE_BIT(REC_PROVE) | FAILS},
+    [REC_FLUSH] = {"flush", rec_flush, STAGE_BIT(REC_PROVE) | STAGE_BIT(REC_RECUT) | FAILS},
     [REC_PROVE] = {"prove", rec_prove, STAGE_BIT(REC_PROVE_READ) | STAGE_BIT(REC_PROVED) | FAILS},
     [REC_PROVE_READ] = {"prove read", rec_prove_read, STAGE_BIT(REC_PROVE) | FAILS},
     [REC_PROVED] = {"proved", rec_proved, STAGE_BIT(REC_NOTE) | STAGE_BIT(REC_QUIET) | FAILS},

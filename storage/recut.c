@@ -43,7 +43,8 @@ static bool holds(const struct segment_fetch *f, const struct passed_cut *cut)
     uint64_t at = f->first_pos, want = cut->end_pos - f->segment.start - f->pos;
     if (f->segment.base != cut->segment_base || cut->end_pos < f->segment.start + f->pos) return false;
     while (at < want && at + BATCH_HEADER_BYTES <= f->bytes) at += 12ull + load_be32(f->buf->data + at + 8);
-    return at == want && at + 8 <= f->bytes && (int64_t)load_be64(f->buf->data + at) == cut->offset;
+    if (at != want) return false;
+    return at + 8 > f->bytes || (int64_t)load_be64(f->buf->data + at) == cut->offset; /* moved are not even 8 bytes */
 }
 
 static int recut_found(struct task *t)

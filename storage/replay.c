@@ -37,25 +37,35 @@ static void meet(struct replay *r, struct partition *p, int64_t base)
     p->unproved = false;
 }
 
+/* Offset behind the last byte that was brought back. Of the batch that was moved last the end is not known here: it
+ * counts as lost; where the moved end stands inside of it, it is. */
+static int64_t bytes_end(struct partition *p)
+{
+    const struct ref *last = p->ref_count > 0 ? ref_at(p, p->ref_count - 1) : NULL;
+    if (last != NULL && last->whole) return last->base_offset + last->last_delta + 1;
+    const struct segment *s = partition_segment_at(p, p->end_pos);
+    return MAX(p->log_start, s->start == p->end_pos ? s->base : p->index.last_offset);
+}
+
 /* Bytes that the table counts as there are lost: what follows cannot be placed, the positions are gone with them. The
  * partition ends here; everything from here on is the damaged range (rule A8: until an operator accepts it). */
-static void break_off(struct replay *r, struct partition *p, int64_t from)
+static void break_off(struct replay *r, struct partition *p)
 {
     uint32_t keep = p->segment_count;
+    int64_t from = bytes_end(p);
     while (keep > 1 && p->segments[keep - 1].start > p->end_pos) keep--;
     if (keep < p->segment_count) partition_segments_drop_after(p, keep);
-    p->broken = true;
+    p->broken = r->broke_off = true;
     p->resume.end_pos = 0;
     damage(r, p, from, NO_OFFSET);
 }
 
 /* The next batch in the bytes that the table counts: is it the one that follows? */
-static bool follows(const struct partition *p, int64_t base, int64_t *ret_expected)
+static bool follows(const struct partition *p, int64_t base)
 {
     const struct ref *last = p->ref_count > 0 ? ref_at(p, p->ref_count - 1) : NULL;
-    if (last == NULL || !last->whole) return true; /* the resume point is exact */
-    *ret_expected = last->base_offset + last->last_delta + 1;
-    return base == *ret_expected;
+    if (last == NULL || !last->whole) return true; /* the resume point is exact, and was met */
+    return base == last->base_offset + last->last_delta + 1;
 }
 
 struct group_place { /* where the entry being replayed stands */
@@ -64,6 +74,13 @@ struct group_place { /* where the entry being replayed stands */
     uint32_t entry;
 };
 
+/* What the table counts begins with the entry that it names: positions are of no use for any other. */
+static bool meets_resume(struct partition *p, struct group_place at)
+{
+    p->resume.met |= at.sequence == p->resume.sequence && at.entry == p->resume.entry;
+    return p->resume.met;
+}
+
 static enum status replay_append(struct replay *r, struct partition *p, const struct entry *e, struct group_place at)
 {
     struct batch_info info;
@@ -71,9 +88,8 @@ static enum status replay_append(struct replay *r, struct partition *p, const st
     if (batch_parse(e->payload, e->payload_bytes, &info) != STATUS_OK || info.size_bytes != e->payload_bytes ||
         info.base_offset != e->offset)
         return STATUS_DAMAGED;
-    int64_t expected;
-    if (!state && r->after_loss && !follows(p, e->offset, &expected)) {
-        break_off(r, p, expected);
+    if (!state && r->after_loss && !follows(p, e->offset)) {
+        break_off(r, p);
         return STATUS_OK;
     }
     if (state && e->offset < p->log_end) return STATUS_DAMAGED;
@@ -120,6 +136,24 @@ static enum status replay_create(struct replay *r, const struct entry *e)
     return status;
 }
 
+/* The cut of a partition whose file holds more; what it leaves of the block is read back first (recut.c). */
+static enum status cut_passed(struct replay *r, const struct passed_cut *cut, bool state)
+{
+    struct truncate_payload t;
+    struct partition *p = cut->p;
+    struct buf *b = r->cut.payload;
+    if (b == NULL) {
+        r->cut = *cut;
+        return STATUS_BUSY;
+    }
+    CHECK(r->cut.p == p && r->cut.end_pos == cut->end_pos);
+    CHECK_OK(truncate_payload_decode(b->data, (uint32_t)b->size, &t));
+    enum status status = partition_cut(p, cut->offset, &t, b->data, b, 0, 0, 0, state);
+    p->carried_pos = p->end_pos; /* no group brings these bytes back: the next table carries them */
+    buf_unref(&r->cut.payload);
+    return status;
+}
+
 static enum status replay_truncate(struct replay *r, struct partition *p, const struct entry *e, struct group_place at)
 {
     struct truncate_payload t;
@@ -130,17 +164,9 @@ static enum status replay_truncate(struct replay *r, struct partition *p, const 
     if (t.index_bytes > 0 || p->moved_pos <= t.end_pos || p->end_pos < t.end_pos)
         return partition_cut(p, e->offset, &t, e->payload, b, (uint32_t)(e->payload - b->data), at.sequence, at.entry,
                              state);
-    if (r->cut.payload == NULL) {
-        r->cut = (struct passed_cut){.p = p, .offset = e->offset, .end_pos = t.end_pos, .segment_base = t.segment_base};
-        return STATUS_BUSY;
-    }
-    b = r->cut.payload;
-    CHECK(r->cut.p == p && r->cut.end_pos == t.end_pos);
-    CHECK_OK(truncate_payload_decode(b->data, (uint32_t)b->size, &t));
-    status = partition_cut(p, e->offset, &t, b->data, b, 0, 0, 0, state);
-    p->carried_pos = p->end_pos; /* no group brings these bytes back: the next table carries them */
-    buf_unref(&r->cut.payload);
-    return status;
+    return cut_passed(
+        r, &(struct passed_cut){.p = p, .offset = e->offset, .end_pos = t.end_pos, .segment_base = t.segment_base},
+        state);
 }
 
 /* The watermark had passed what was compacted, whatever the table remembers of it (D5). */
@@ -191,13 +217,6 @@ static enum status replay_state(struct replay *r, struct partition *p, const str
     return STATUS_DAMAGED;
 }
 
-/* Offset behind the last byte that was brought back. */
-static int64_t bytes_end(const struct partition *p)
-{
-    const struct ref *last = p->ref_count > 0 ? ref_at(p, p->ref_count - 1) : NULL;
-    return last != NULL && last->whole ? last->base_offset + last->last_delta + 1 : p->log_start;
-}
-
 static int64_t append_end(const struct entry *e)
 {
     struct batch_info info;
@@ -215,7 +234,8 @@ static enum status replay_entry(struct replay *r, const struct entry *e, struct 
         return STATUS_OK;
     }
     if (!state && before_resume(p, at.sequence, at.entry)) return STATUS_OK;
-    if (state && p->end_pos < p->resume.end_pos) break_off(r, p, bytes_end(p));
+    if (!state && r->after_loss && !p->broken && !meets_resume(p, at)) break_off(r, p);
+    if (state && p->end_pos < p->resume.end_pos) break_off(r, p);
     if (state) p->resume.end_pos = 0; /* reached: what a truncation takes from here on is not lost */
     if (p->broken) {
         if (e->kind == ENTRY_APPEND) p->log_end = MAX(p->log_end, append_end(e));
@@ -284,12 +304,30 @@ void replay_suspect(struct replay *r)
         partition_map_at(r->store->map, i)->unproved = true;
 }
 
-void replay_finish(struct replay *r)
+/* Where the head of a lost batch is in its file, the moved end falls to the boundary of the block that it begins in, as
+ * by a cut (rule A2). */
+static enum status settle_ends(struct replay *r)
 {
     struct store *s = r->store;
     for (uint32_t i = 0; i < partition_map_count(s->map); i++) {
         struct partition *p = partition_map_at(s->map, i);
-        if (p->end_pos < p->resume.end_pos) break_off(r, p, bytes_end(p));
+        if (p->end_pos < p->resume.end_pos) break_off(r, p);
+        if (p->end_pos >= p->moved_pos) continue;
+        struct passed_cut cut = {
+            .p = p, .offset = p->index.last_offset, .end_pos = p->end_pos, .segment_base = p->index.segment_base};
+        enum status status = cut_passed(r, &cut, false);
+        if (status != STATUS_OK) return status;
+    }
+    return STATUS_OK;
+}
+
+enum status replay_finish(struct replay *r)
+{
+    struct store *s = r->store;
+    enum status status = settle_ends(r);
+    if (status != STATUS_OK) return status;
+    for (uint32_t i = 0; i < partition_map_count(s->map); i++) {
+        struct partition *p = partition_map_at(s->map, i);
         if (p->broken)
             p->damaged_to = p->log_end;
         else if (p->unproved && r->lost_unknown)
@@ -304,4 +342,5 @@ void replay_finish(struct replay *r)
         partition_hw_advance(p);
         partition_check(p);
     }
+    return STATUS_OK;
 }

@@ -4,7 +4,8 @@
 #include "storage/store_impl.h"
 
 /* A cut whose entry carries nothing, because its bytes were in memory then, while this replay has moved past it (rule
- * D8): the flow reads the block back (recut.c) and goes on with that entry. */
+ * D8); or one that no entry asks for, of a lost batch of which the file holds the head (rule A8): the flow reads the
+ * block back (recut.c) and goes on with that entry, or ends the replay once more. */
 struct passed_cut {
     struct partition *p;
     int64_t offset; /* base offset of the first batch that is cut */
@@ -18,6 +19,7 @@ struct replay {
     uint64_t table_sequence; /* the table's state: up to there only bytes are replayed, not state */
     bool lost_unknown;       /* groups were lost and nobody names their partitions: unproved ones are damaged */
     bool after_loss;         /* groups were lost before this one */
+    bool broke_off;          /* partitions end below the table's state: a table that knows it comes before anything */
     uint64_t entries, orphans, damaged;
     struct passed_cut cut;
     uint32_t first_entry; /* of the group, when it is gone on with */
@@ -33,5 +35,6 @@ bool replay_needs_quiet(const uint8_t *group, const struct group_header *h);
 /* Groups were lost and nobody names their partitions: every partition is unproved until a later entry proves its end.
  */
 void replay_suspect(struct replay *r);
-/* After the last group: ends and watermarks; partitions that are still unproved after a loss. */
-void replay_finish(struct replay *r);
+/* After the last group: ends and watermarks; partitions that are still unproved after a loss. BUSY: replay->cut is
+ * wanted; call again when it is there. */
+enum status replay_finish(struct replay *r) MUST_CHECK;

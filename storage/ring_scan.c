@@ -187,13 +187,18 @@ int rec_recut(struct task *t)
 {
     struct recovery *r = container_of(t, struct recovery, task);
     const struct partition *p = r->replay.cut.p;
+    if (r->recut != STATUS_OK && r->taken == NULL)
+        return recovery_fail(r, r->recut,
+                             "%s: a group of the journal is damaged, and what the file of %s-%d holds before the lost "
+                             "batch cannot be read back: %s; restore this directory from a replica or a backup",
+                             r->dir.s, p->topic, p->number, status_text(r->recut));
     if (r->recut != STATUS_OK)
         return recovery_fail(
             r, r->recut,
             "%s: group %llu cuts %s-%d where the replay has moved it to its file, and it cannot be read "
             "back from there: %s; start with more memory (leat.memory.bytes)",
             r->dir.s, (unsigned long long)r->next, p->topic, p->number, status_text(r->recut));
-    return take_group(r, r->taken->data);
+    return r->taken == NULL ? REC_FLUSH : take_group(r, r->taken->data);
 }
 
 static int act(struct recovery *r, enum recovery_action action, const uint8_t *at)
@@ -265,7 +270,7 @@ int rec_quiet(struct task *t)
     if (full) {
         list_each (n, &s->unmoved) {
             struct partition *p = container_of(n, struct partition, in_unmoved);
-            if (p->resume.end_pos <= p->end_pos) p->durable_pos = p->end_pos;
+            if (MAX(p->resume.end_pos, p->moved_pos) <= p->end_pos) p->durable_pos = p->end_pos;
         }
         store_evict(s, UINT64_MAX);
     }

@@ -4,6 +4,7 @@
  *   directory  shard 0: make the log directory or check that it is one of ours; the others wait for it
  *   recover    each shard its journal (recovery.c)
  *   meet       all shards have replayed: from here on every partition has one owner
+ *   saved      a partition ends below what the table said: a checkpoint says so
  *   serve
  *
  * Failure modes: each ends with a sentence in store_open.error and leaves the directory as it was. */
@@ -36,6 +37,7 @@ enum open_stage {
     OPEN_BURY,
     OPEN_STRAYS,
     OPEN_MEET,
+    OPEN_SAVED,
     OPEN_REHOME,
     OPEN_REHOMED,
     OPEN_SERVE,
@@ -55,6 +57,8 @@ struct opening {
     struct recovery *recovery;
     struct burial *burial;
     struct rehome *rehome;
+    struct commit_waiter saved;
+    enum status saved_status;
     int written_next; /* stage after leat.directory was written */
     enum status status;
 };
@@ -281,6 +285,15 @@ static int open_strays(struct task *t)
     return STAGE_WAIT(OPEN_MEET);
 }
 
+static void saved(struct commit_waiter *w, enum status status)
+{
+    struct opening *o = container_of(w, struct opening, saved);
+    o->saved_status = status;
+    task_wake(&o->task);
+}
+
+/* A replay that broke off a partition would do so again, and drop what came later; and the table may call more moved
+ * than there is now. So a table that knows the new ends is durable before anybody appends or cuts a file. */
 static int open_meet(struct task *t)
 {
     struct opening *o = container_of(t, struct opening, task);
@@ -302,6 +315,21 @@ static int open_meet(struct task *t)
     }
     if (disk_shards_replayed(s->disk) < s->env->shard_count) return wait_a_little(o, OPEN_MEET);
     s->settled = true;
+    if (!o->recovery->replay.broke_off) return OPEN_SAVED;
+    o->saved.durable = saved;
+    checkpoint_request(s->table, &o->saved);
+    return STAGE_WAIT(OPEN_SAVED);
+}
+
+static int open_saved(struct task *t)
+{
+    struct opening *o = container_of(t, struct opening, task);
+    struct store *s = o->store;
+    if (o->saved_status != STATUS_OK) {
+        disk_shard_replayed(s->disk, false); /* others may wait for us to re-home */
+        return fail(o, o->saved_status, "%s: no checkpoint could be written after damage was found: %s", s->dir.s,
+                    status_text(o->saved_status));
+    }
     if (!rehome_needed(s)) return OPEN_REHOMED;
     /* journals beyond our shards go at its end: before that they are no longer expected; the others wait in it for us
      */
@@ -389,9 +417,9 @@ static const struct stage open_stages[] = {
     [OPEN_RECOVER] = {"recover", open_recover, STAGE_BIT(OPEN_BURY)},
     [OPEN_BURY] = {"bury", open_bury, STAGE_BIT(OPEN_BURY) | STAGE_BIT(OPEN_STRAYS)},
     [OPEN_STRAYS] = {"strays", open_strays, STAGE_BIT(OPEN_MEET)},
-    [OPEN_MEET] = {"meet", open_meet,
-                   STAGE_BIT(OPEN_MEET) | STAGE_BIT(OPEN_SUBDIRS) | STAGE_BIT(OPEN_REHOME) | STAGE_BIT(OPEN_REHOMED) |
-                       STAGE_BIT(OPEN_END)},
+    [OPEN_MEET] = {"meet", open_meet, STAGE_BIT(OPEN_MEET) | STAGE_BIT(OPEN_SAVED) | STAGE_BIT(OPEN_END)},
+    [OPEN_SAVED] = {"saved", open_saved,
+                    STAGE_BIT(OPEN_SUBDIRS) | STAGE_BIT(OPEN_REHOME) | STAGE_BIT(OPEN_REHOMED) | STAGE_BIT(OPEN_END)},
     [OPEN_REHOME] = {"rehome", open_rehome, STAGE_BIT(OPEN_REHOMED)},
     [OPEN_REHOMED] = {"rehomed", open_rehomed, STAGE_BIT(OPEN_SERVE) | STAGE_BIT(OPEN_SUBDIRS) | STAGE_BIT(OPEN_END)},
     [OPEN_SERVE] = {"serve", open_serve, STAGE_BIT(OPEN_END)},

@@ -115,6 +115,85 @@ static void a8_whose_was_it(void)
     story_end(&s);
 }
 
+/* Batch 5 is in group 7, and the moved end stands inside of it: the table counts on the group for its rest. The lost
+ * groups are followed by one that the table counts, too, by a later one, or by none. */
+static void half_moved(unsigned lost, int64_t later, const char *state)
+{
+    story_begin(&s, 17, NULL);
+    story_append_some(&s, 7, 60000); /* one group each: groups 2 to 8 */
+    world_pass(&s.w, MOVE_NS);
+    ASSERT_EQ(world_checkpoint(&s.w), STATUS_OK);
+    ASSERT_EQ(s.p->moved_pos - LOG_POS_FIRST, 356352); /* batch 5 begins at 300360 */
+    story_append_some(&s, later, 700);
+    world_pass(&s.w, MOVE_NS);
+    int64_t end = partition_log_end(s.p);
+    world_crash(&s.w, SIM_POWER);
+    for (unsigned i = 0; i < lost; i++) rot_group(7 + i);
+    story_again(&s, SIM_POWER);
+    tell_state("t");
+    story_expect(&s, state);
+    ASSERT_EQ(story_judge(&s, 0, 5), 0);
+    ASSERT_EQ(story_judge(&s, 5, end), end - 5);
+    world_pass(&s.w, MOVE_NS);
+    story_again(&s, SIM_POWER); /* the same once more */
+    tell_state("t");
+    story_expect(&s, state);
+    uint64_t checkpoints = s.w.stores[0]->table->checkpoints;
+    struct partition_change accept = {.done = accepted};
+    partition_accept_damage(s.p, &accept);
+    world_pass(&s.w, MOVE_NS);
+    story_append_some(&s, 2, 60000); /* moved over the head of batch 5, and no table says so */
+    world_pass(&s.w, MOVE_NS);
+    ASSERT(s.p->moved_pos - LOG_POS_FIRST >= 356352);
+    ASSERT_EQ(s.w.stores[0]->table->checkpoints, checkpoints);
+    story_again(&s, SIM_POWER);
+    tell_state("t");
+    char text[64];
+    snprintf(text, sizeof text, "accepted: ok\nt: sound, end %lld\n", (long long)end + 2);
+    story_expect(&s, text);
+    ASSERT_EQ(story_judge(&s, 0, 5), 0);
+    ASSERT_EQ(story_judge(&s, end, end + 2), 0);
+    story_end(&s);
+}
+
+static void a8_a_batch_that_is_half_moved(void)
+{
+    half_moved(1, 2, "t: damaged from 5 to 9, end 9\n");
+    half_moved(1, 0, "t: damaged from 5 to 7, end 7\n");
+    half_moved(2, 2, "t: damaged from 5 to 9, end 9\n");
+    half_moved(2, 0, "t: damaged from 5 to 7, end 7\n");
+}
+
+/* The lost batch begins at the moved end: where the one before it ends is not known, so it counts as lost, too, until
+ * the range is accepted. */
+static void a8_a_batch_at_the_moved_end(void)
+{
+    story_begin(&s, 24, NULL);
+    story_append_some(&s, 7, 65464); /* batches of one index block */
+    world_pass(&s.w, MOVE_NS);
+    story_append_some(&s, 1, 40000); /* too much to be carried, too little to move */
+    ASSERT_EQ(world_checkpoint(&s.w), STATUS_OK);
+    ASSERT_EQ(s.p->moved_pos - LOG_POS_FIRST, 7 << 16);
+    story_append_some(&s, 1, 700);
+    world_crash(&s.w, SIM_POWER);
+    rot_group(10); /* 9 is the closing block of the idle journal */
+    story_again(&s, SIM_POWER);
+    tell_state("t");
+    ASSERT_EQ(story_judge(&s, 0, 6), 0);
+    struct partition_change accept = {.done = accepted};
+    partition_accept_damage(s.p, &accept);
+    world_pass(&s.w, MOVE_NS);
+    story_append_some(&s, 1, 700);
+    story_again(&s, SIM_POWER);
+    tell_state("t");
+    story_expect(&s, "t: damaged from 6 to 9, end 9\n"
+                     "accepted: ok\n"
+                     "t: sound, end 10\n");
+    ASSERT_EQ(story_judge(&s, 0, 7), 0);
+    ASSERT_EQ(story_read(&s, 9), STATUS_OK);
+    story_end(&s);
+}
+
 /* --- A9: the ring and the largest batch --- */
 
 static uint64_t ring_file_min(void)
@@ -465,6 +544,8 @@ static void a11_a_missing_journal_is_damage(void)
 
 TEST_MAIN("rules A8 to A11", {"A8 damage is not an end", a8_damage_is_not_an_end},
           {"A8 the last group of an idle journal", a8_the_last_group}, {"A8 whose was it", a8_whose_was_it},
+          {"A8 a batch that is half moved", a8_a_batch_that_is_half_moved},
+          {"A8 a batch at the moved end", a8_a_batch_at_the_moved_end},
           {"A9 the ring holds four of the largest batches", a9_four_largest_batches},
           {"A9 a commit is bounded", a9_a_commit_is_bounded}, {"A9 a raised message.max.bytes", a9_a_raised_limit},
           {"A9 power goes between the two files", a9_power_between_the_two_files},
