@@ -94,12 +94,15 @@ uint32_t partition_segments_below(const struct partition *p, int64_t log_start)
     return n;
 }
 
-/* Durable: what lies wholly below leaves; bytes below the log start need not be moved any more (rule A5). */
+/* Durable: what lies wholly below leaves; bytes below the log start need not be moved any more (rule A5).
+ *
+ * A move in flight keeps its own segment; partition_move_ended comes back for that. The closed ones before it go at
+ * once: the move may be waiting for the very space that they take (rule A10). */
 void partition_log_start_passed(struct partition *p)
 {
     epoch_map_trim(&p->epochs, p->log_start_durable);
-    if (p->move != NULL) return; /* partition_move_ended comes back here */
     uint32_t n = partition_segments_below(p, p->log_start_durable);
+    if (p->move != NULL) n = MIN(n, (uint32_t)(partition_segment_of(p, p->index.segment_base) - p->segments));
     if (n == 0) return;
     uint64_t start = p->segments[n].start;
     for (uint32_t i = 0; i < n; i++) unlink_segment(p->store->unlinker, p, p->segments[i].base);

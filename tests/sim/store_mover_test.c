@@ -163,7 +163,45 @@ static void a2_no_move_into_a_name_that_is_being_unlinked(void)
     done();
 }
 
+/* A10: a move that waits for space does not hold the closed files below the log start, whose end gives it that space.
+ */
+static void a10_files_go_while_a_move_waits_for_space(void)
+{
+    begin(35);
+    w.config.segment_bytes = 100 << 10;
+    boot(1);
+    struct partition *p = parts[0];
+    for (int i = 0; i < 20; i++) append_one(p, 30000);
+    world_pass(&w, NS_PER_S);
+    ASSERT(p->segment_count > 5);
+    sim_fault_add(w.machine, &(struct sim_fault_rule){.fault = SIM_FAULT_NO_SPACE,
+                                                      .kinds = 1u << IO_WRITE | 1u << IO_ALLOCATE,
+                                                      .path = "*.log",
+                                                      .nth = 1,
+                                                      .count = UINT64_MAX});
+    for (int i = 20; i < 30; i++) append_one(p, 30000);
+    world_pass(&w, NS_PER_S);
+    ASSERT(p->move != NULL);
+    const struct segment moving = *partition_segment_of(p, p->index.segment_base);
+    ASSERT_EQ(world_log_start(&w, p, 30), STATUS_OK);
+    world_pass(&w, NS_PER_S);
+    ASSERT(p->move != NULL); /* it waits still */
+    ASSERT_EQ(p->segments[0].base, moving.base);
+    uint64_t size;
+    ASSERT_EQ(sim_file_size(w.machine, "/data/t-0/00000000000000000000.log", &size), STATUS_NOT_FOUND);
+    sim_fault_clear(w.machine);
+    append_one(p, 30000);
+    world_pass(&w, 5 * NS_PER_S);
+    ASSERT_EQ(partition_log_start(p), 30);
+    world_crash(&w, SIM_POWER);
+    boot(1);
+    ASSERT_EQ(partition_log_start(parts[0]), 30);
+    ASSERT_EQ(partition_log_end(parts[0]), 31);
+    done();
+}
+
 TEST_MAIN("store mover", {"many partitions move large pieces", many_partitions_move_large_pieces},
           {"what is old does not hold the ring", what_is_old_does_not_hold_the_ring},
           {"directories are made ahead", directories_are_made_ahead},
-          {"A2: no move into a name that is being unlinked", a2_no_move_into_a_name_that_is_being_unlinked})
+          {"A2: no move into a name that is being unlinked", a2_no_move_into_a_name_that_is_being_unlinked},
+          {"A10: files go while a move waits for space", a10_files_go_while_a_move_waits_for_space})
