@@ -22,7 +22,6 @@ static struct mem *mem_of(const struct coordinator *c)
 void coordinator_open(struct coordinator *c, const struct coordinator_ops *ops, struct shard *s, struct lane *l)
 {
     *c = (struct coordinator){.ops = ops, .shard = s, .lane = l, .sequence = 1};
-    list_init(&c->batches);
     list_init(&c->waiters);
     coordinator_load(c);
 }
@@ -51,7 +50,6 @@ static void appended(struct part *part)
     struct coordinator *c = b->coordinator;
     enum status status = b->part.status;
     uint64_t sequence = b->sequence;
-    list_remove(&b->in_coordinator);
     free_batch(c, b);
     c->in_flight--;
     if (c->state == COORDINATOR_ACTIVE && status == STATUS_OK) {
@@ -85,7 +83,6 @@ static void append(struct coordinator *c)
     b->part.part.home = b->part.part.owner = c->shard->env->shard;
     b->part.part.back = appended;
     b->sequence = c->sequence++;
-    list_push_back(&c->batches, &b->in_coordinator);
     c->in_flight++;
     lane_append(c->lane, &b->part);
 }

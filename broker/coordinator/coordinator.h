@@ -3,10 +3,10 @@
  * first user (broker/group/host.h); transactions and queues come to the same code.
  *
  *   LOADING   the log is read from its start to its end, every record handed to ops->apply; then ops->loaded
- *   ACTIVE    steps of the machine put records (coordinator_put); the records of a turn of the loop go out as one
- * batch; who must not be answered before they are durable waits (coordinator_wait) FAILED    an append failed, or a
- * step ran out of memory: nobody who waits is answered with success, the machine is thrown away (ops->reset), and after
- * a moment the log is loaded anew
+ *   ACTIVE    steps of the machine put records (coordinator_put); those of a turn of the loop go out as one batch;
+ *             who must not be answered before they are durable waits (coordinator_wait)
+ *   FAILED    an append failed, or a step had no memory: nobody who waits is answered with success, the machine is
+ *             thrown away (ops->reset), and after a moment the log is loaded anew
  *
  * The state of the machine is ahead of the log only between a put and its batch; an answer, also one that only reads,
  * waits for everything that was put before it, so no client sees a state that a crash takes back (rule G3).
@@ -44,7 +44,6 @@ struct coordinator_waiter {
 
 struct coordinator_batch { /* on its way to the log */
     struct produce_part part;
-    struct list_node in_coordinator;
     struct coordinator *coordinator;
     struct batch_builder builder;
     uint64_t sequence;
@@ -59,7 +58,6 @@ struct coordinator {
     struct coordinator_batch *open; /* NULL: none */
     uint64_t sequence;              /* of the open batch, or of the next one */
     uint64_t durable;               /* batches up to this one are */
-    struct list batches;            /* on their way, oldest first */
     struct list waiters;            /* ascending sequence */
     uint32_t in_flight;             /* batches, and the read of loading */
     /* loading */

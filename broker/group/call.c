@@ -43,21 +43,31 @@ void *call_zalloc(struct group_call *c, size_t size)
     return arena_zalloc(c->arena, size);
 }
 
-bool call_copy_bytes(struct group_call *c, struct bytes b, struct bytes *ret_copy)
+bool keep_bytes(struct arena *a, struct bytes b, struct bytes *ret_copy)
 {
     *ret_copy = b.len < 0 ? BYTES_NULL : BYTES_EMPTY;
     if (b.len <= 0) return true;
-    uint8_t *p = arena_alloc(c->arena, (size_t)b.len);
+    uint8_t *p = arena_alloc(a, (size_t)b.len);
     if (p == NULL) return false;
     memcpy(p, b.data, (size_t)b.len);
     *ret_copy = (struct bytes){p, b.len};
     return true;
 }
 
-bool call_copy_str(struct group_call *c, struct str s, struct str *ret_copy)
+bool keep_str(struct arena *a, struct str s, struct str *ret_copy)
 {
     struct bytes copy;
-    bool room = call_copy_bytes(c, (struct bytes){(const uint8_t *)s.data, s.len}, &copy);
+    bool room = keep_bytes(a, (struct bytes){(const uint8_t *)s.data, s.len}, &copy);
     *ret_copy = (struct str){(const char *)copy.data, copy.len};
     return room;
+}
+
+bool call_copy_bytes(struct group_call *c, struct bytes b, struct bytes *ret_copy)
+{
+    return keep_bytes(c->arena, b, ret_copy);
+}
+
+bool call_copy_str(struct group_call *c, struct str s, struct str *ret_copy)
+{
+    return keep_str(c->arena, s, ret_copy);
 }

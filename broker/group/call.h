@@ -46,3 +46,6 @@ void *call_zalloc(struct group_call *c, size_t size);
 /* Copies for the response; null stays null. False: no room. */
 bool call_copy_str(struct group_call *c, struct str s, struct str *ret_copy);
 bool call_copy_bytes(struct group_call *c, struct bytes b, struct bytes *ret_copy);
+/* The same into any arena. */
+bool keep_str(struct arena *a, struct str s, struct str *ret_copy);
+bool keep_bytes(struct arena *a, struct bytes b, struct bytes *ret_copy);

@@ -179,17 +179,11 @@ static void list(struct groups *gs, struct group_call *c)
         if (!filtered_in(q->types_filter, q->types_filter_count, type)) continue;
         struct list_groups_response_group *r = &a->groups[a->groups_count];
         list_groups_response_group_init(r);
-        char *id = arena_alloc(c->arena, (size_t)g->id.len);
         struct str protocol = g->type == GROUP_CLASSIC ? classic_protocol_type(g) : STR("consumer");
-        char *protocol_copy = arena_alloc(c->arena, (size_t)protocol.len);
-        if (id == NULL || protocol_copy == NULL) {
+        if (!call_copy_str(c, g->id, &r->group_id) || !call_copy_str(c, protocol, &r->protocol_type)) {
             call_fail(gs, c, KAFKA_COORDINATOR_NOT_AVAILABLE);
             return;
         }
-        memcpy(id, g->id.data, (size_t)g->id.len);
-        memcpy(protocol_copy, protocol.data, (size_t)protocol.len);
-        r->group_id = (struct str){id, g->id.len};
-        r->protocol_type = (struct str){protocol_copy, protocol.len};
         r->group_state = (struct str){state, (int32_t)strlen(state)};
         r->group_type = (struct str){type, (int32_t)strlen(type)};
         a->groups_count++;

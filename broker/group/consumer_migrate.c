@@ -30,25 +30,6 @@ struct mover { /* a member on its way from a classic group */
     int32_t session_ms;
 };
 
-static bool keep_str(struct arena *a, struct str s, struct str *ret_copy)
-{
-    *ret_copy = s;
-    if (s.len <= 0) return true;
-    char *data = arena_alloc(a, (size_t)s.len);
-    if (data == NULL) return false;
-    memcpy(data, s.data, (size_t)s.len);
-    ret_copy->data = data;
-    return true;
-}
-
-static bool keep_bytes(struct arena *a, struct bytes b, struct bytes *ret_copy)
-{
-    struct str copy;
-    bool room = keep_str(a, (struct str){(const char *)b.data, b.len}, &copy);
-    *ret_copy = (struct bytes){(const uint8_t *)copy.data, copy.len};
-    return room;
-}
-
 static struct classic_side *keep_protocols(struct arena *a, const struct classic_member *m)
 {
     struct classic_side *s = arena_zalloc(a, sizeof *s + m->protocol_count * sizeof s->protocols[0]);

@@ -177,17 +177,6 @@ void put_member_gone(struct groups *gs, struct group *g, const struct consumer_m
     put_metadata_gone(gs, g, m->id);
 }
 
-static bool keep_str(struct arena *a, struct str s, struct str *ret_copy)
-{
-    *ret_copy = s;
-    if (s.len <= 0) return true;
-    char *data = arena_alloc(a, (size_t)s.len);
-    if (data == NULL) return false;
-    memcpy(data, s.data, (size_t)s.len);
-    ret_copy->data = data;
-    return true;
-}
-
 static bool keep_parts(struct arena *a, const struct parts *s, struct parts *ret_copy)
 {
     if (!parts_alloc(a, s->count, ret_copy)) return false;

@@ -28,8 +28,7 @@ struct classic_group;
 struct consumer_group;
 struct groups;
 
-#define GROUP_ID_MAX 32767 /* bytes: what a Kafka string can hold */
-#define NEVER        ((struct mono_ns){INT64_MAX})
+#define NEVER ((struct mono_ns){INT64_MAX})
 
 enum group_type {
     GROUP_CLASSIC, /* also a group that only has offsets: state Empty, no protocol type */

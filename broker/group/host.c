@@ -43,7 +43,7 @@ static enum status put(struct group_sink *s, struct bytes key, struct bytes valu
 static void dropped(struct group_sink *s, struct group *g)
 {
     struct group_host *h = container_of(s, struct group_host, sink);
-    if (env_timer_armed(&g->timer)) env_timer_stop(h->shard->env, &g->timer);
+    env_timer_stop(h->shard->env, &g->timer);
 }
 
 static enum status apply(struct coordinator *c, struct bytes key, struct bytes value)
@@ -120,7 +120,7 @@ static void settle(struct group_host *h)
     take_answers(h);
     for (struct list_node *n; (n = list_pop_front(&gs->rearm)) != NULL;) {
         struct group *g = container_of(n, struct group, in_rearm);
-        if (env_timer_armed(&g->timer)) env_timer_stop(e, &g->timer);
+        env_timer_stop(e, &g->timer);
         g->timer.fire = tick;
         if (g->deadline.v != NEVER.v) env_timer_start(e, &g->timer, g->deadline);
     }
@@ -137,7 +137,6 @@ void group_host_open(struct shard *s, struct lane *l)
     }
     h->shard = s;
     h->sink = (struct group_sink){.put = put, .dropped = dropped};
-    h->number = partition_number(l->partition);
     groups_init(&h->groups, s->env->mem, &s->broker->config->groups, s->topics, &h->sink, env_random(s->env));
     l->host = h;
     list_push_back(&s->group_hosts, &h->in_shard);
@@ -167,6 +166,8 @@ void group_host_close(struct shard *s, struct lane *l)
 void group_hosts_topic(struct shard *s, const struct image_topic *old, const struct image_topic *new)
 {
     struct str name = new != NULL ? new->name : old->name;
+    /* a new setting or leader is nothing to a group */
+    if (old != NULL && new != NULL && old->partition_count == new->partition_count) return;
     list_each (n, &s->group_hosts) {
         struct group_host *h = container_of(n, struct group_host, in_shard);
         if (h->coordinator.state != COORDINATOR_ACTIVE) continue;

@@ -23,7 +23,6 @@ struct group_host {
     struct shard *shard;
     struct list_node in_shard;
     struct timer expiry;
-    int32_t number;
 };
 
 struct group_part { /* in the request's arena */

@@ -121,17 +121,6 @@ void offsets_commit(struct groups *gs, struct group_call *c)
 
 /* ---- fetch ---- */
 
-static bool copy_metadata(struct group_call *c, struct str s, struct str *ret_copy)
-{
-    *ret_copy = STR_EMPTY;
-    if (s.len <= 0) return true;
-    char *p = arena_alloc(c->arena, (size_t)s.len);
-    if (p == NULL) return false;
-    memcpy(p, s.data, (size_t)s.len);
-    *ret_copy = (struct str){p, s.len};
-    return true;
-}
-
 static bool fill_partition(struct group_call *c, const struct offset *o, int32_t partition, int16_t error,
                            struct offset_fetch_response_group_partition *a)
 {
@@ -140,7 +129,7 @@ static bool fill_partition(struct group_call *c, const struct offset *o, int32_t
     a->committed_offset = o != NULL ? o->offset : NO_OFFSET_HERE;
     a->committed_leader_epoch = o != NULL ? o->leader_epoch : -1;
     a->error_code = error;
-    return copy_metadata(c, o != NULL ? o->metadata : STR_EMPTY, &a->metadata);
+    return call_copy_str(c, o != NULL ? o->metadata : STR_EMPTY, &a->metadata);
 }
 
 /* g NULL: no such group, which has no offsets. */
@@ -182,7 +171,7 @@ static bool fill_run(struct group_call *c, const struct offset *const *run, uint
     offset_fetch_response_group_topic_init(a);
     a->topic_id = id;
     a->partitions = call_zalloc(c, n * sizeof *a->partitions);
-    if (a->partitions == NULL || !copy_metadata(c, run[0]->topic, &a->name)) return false;
+    if (a->partitions == NULL || !call_copy_str(c, run[0]->topic, &a->name)) return false;
     a->partitions_count = (int32_t)n;
     for (uint32_t i = 0; i < n; i++)
         if (!fill_partition(c, run[i], run[i]->partition, KAFKA_NONE, &a->partitions[i])) return false;

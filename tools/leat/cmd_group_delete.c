@@ -4,8 +4,6 @@
 #include "tools/leat/commands.h"
 #include "tools/leat/session.h"
 
-#include <stdlib.h>
-
 static const struct option_spec options[] = {
     {'y', "yes", NULL, "do not ask", NULL},
     {'\0', NULL, NULL, NULL, NULL},
@@ -13,18 +11,7 @@ static const struct option_spec options[] = {
 
 static int run(struct session *s, const struct args *a)
 {
-    int code = EXIT_DONE;
-    char *names = words_listed(a);
-    bool yes = confirmed(s, a, "Delete %s and how far they have read?", names);
-    free(names);
-    if (!yes) return EXIT_FAILED;
-    if (!session_client(s, &code)) return code;
-    for (int i = 0; i < a->word_count; i++) {
-        struct leat_error e;
-        if (leat_group_delete(s->client, a->words[i], s->timeout_ms, &e) != LEAT_OK) return complain_leat(s, &e);
-        if (!s->json) printf("%s deleted\n", a->words[i]);
-    }
-    return EXIT_DONE;
+    return delete_words(s, a, "how far they have read", leat_group_delete);
 }
 
 const struct command command_group_delete = {

@@ -136,7 +136,8 @@ bool confirmed(const struct session *s, const struct args *a, const char *format
     return yes;
 }
 
-char *words_listed(const struct args *a)
+/* "a, b"; the caller frees it. */
+static char *words_listed(const struct args *a)
 {
     char *text = strdup("");
     for (int i = 0; i < a->word_count && text != NULL; i++) {
@@ -147,6 +148,24 @@ char *words_listed(const struct args *a)
     }
     if (text == NULL) abort();
     return text;
+}
+
+int delete_words(struct session *s, const struct args *a, const char *what,
+                 enum leat_code (*one)(struct leat_client *client, const char *name, int64_t timeout_ms,
+                                       struct leat_error *ret_error))
+{
+    int code = EXIT_DONE;
+    char *names = words_listed(a);
+    bool yes = confirmed(s, a, "Delete %s and %s?", names, what);
+    free(names);
+    if (!yes) return EXIT_FAILED;
+    if (!session_client(s, &code)) return code;
+    for (int i = 0; i < a->word_count; i++) {
+        struct leat_error e;
+        if (one(s->client, a->words[i], s->timeout_ms, &e) != LEAT_OK) return complain_leat(s, &e);
+        if (!s->json) printf("%s deleted\n", a->words[i]);
+    }
+    return EXIT_DONE;
 }
 
 /* ---- JSON ---- */

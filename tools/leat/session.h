@@ -33,7 +33,10 @@ int complain_leat(const struct session *s, const struct leat_error *e);
  * False: "nothing was changed" was written. */
 bool confirmed(const struct session *s, const struct args *a, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-char *words_listed(const struct args *a); /* "a, b"; the caller frees it */
+/* Deletes each of the words after one question, "Delete <words> and <what>?"; stops at the first that is refused. */
+int delete_words(struct session *s, const struct args *a, const char *what,
+                 enum leat_code (*one)(struct leat_client *client, const char *name, int64_t timeout_ms,
+                                       struct leat_error *ret_error));
 
 /* Prints and frees; one line unless standard output is a terminal. */
 void print_json(const struct session *s, json_t *value);
